@@ -1,0 +1,39 @@
+"""Which calls an entry does: questions about a request that several adapters ask."""
+
+from __future__ import annotations
+
+from lossparity.formats import FORMATS
+from lossparity.model import Request
+
+__all__ = ["index_target", "plain_rows", "probability_target", "worked_example"]
+
+
+def index_target(request: Request) -> bool:
+    """Whether the target holds class indices."""
+    return request.arrays["target"].format not in FORMATS
+
+
+def probability_target(request: Request) -> bool:
+    """Whether the target holds probabilities."""
+    return not index_target(request)
+
+
+def plain_rows(request: Request) -> bool:
+    """Whether the per-sample losses themselves are asked for, with no weight, smoothing or ignored position."""
+    return (
+        request.keywords.get("reduction", "mean") == "none"
+        and not request.keywords.get("label_smoothing", 0.0)
+        and "weight" not in request.arrays
+        and "ignore_index" not in request.keywords
+    )
+
+
+def worked_example(request: Request) -> bool:
+    """Whether the worked example's chain covers the call: rows of logits, class indices, no weight, none ignored."""
+    first = next(iter(request.arrays.values()))
+    return (
+        len(first.shape) == 2
+        and "weight" not in request.arrays
+        and "ignore_index" not in request.keywords
+        and ("target" not in request.arrays or index_target(request))
+    )

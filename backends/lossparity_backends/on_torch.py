@@ -1,0 +1,181 @@
+"""PyTorch, CPU and CUDA: the library's functions, and the worked example's chain by hand."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any, Callable, Mapping
+
+import torch
+from torch.nn import functional
+
+from lossparity.formats import Array
+from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Unsupported
+from lossparity_backends.calls import worked_example
+
+__all__ = ["Torch"]
+
+Tensor = torch.Tensor
+_FORMATS = {torch.float64: "float64", torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
+
+
+class Torch:
+    """The PyTorch adapter, for the devices `cpu` and `cuda`."""
+
+    name = "torch"
+
+    def __init__(self, device: str) -> None:
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise Unsupported("this PyTorch sees no CUDA device")
+        self._device = torch.device(device)
+
+    def pin(self) -> Mapping[str, str]:
+        """One thread, and binary32 products in binary32 (no TF32)."""
+        torch.set_num_threads(1)
+        torch.set_float32_matmul_precision("highest")
+        return {"threads": "1", "matmul precision": "highest"}
+
+    def describe(self) -> Mapping[str, str]:
+        """Return the version, the device and the traits."""
+        on_cuda = self._device.type == "cuda"
+        device = torch.cuda.get_device_name(self._device) if on_cuda else platform.machine()
+        capability = torch.backends.cpu.get_cpu_capability()
+        return {"torch": torch.__version__, "device": device, "simd": capability, "subnormals": "gradual"}
+
+    def to_device(self, array: Array) -> Tensor:
+        """Copy the data to the device; bfloat16 by its bits."""
+        if array.format == "bfloat16":
+            tensor = torch.from_numpy(array.data.copy().view("<i2")).view(torch.bfloat16)
+        else:
+            tensor = torch.from_numpy(array.data.copy())
+        return tensor.to(self._device)
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Bring a tensor back; bfloat16 by its bits."""
+        held = tensor.detach().cpu().contiguous()
+        if held.dtype is torch.bfloat16:
+            return Array("bfloat16", held.view(torch.int16).numpy().view("<u2"))
+        data = held.numpy()
+        return Array(_FORMATS.get(held.dtype, data.dtype.name), data)
+
+    def vjp(
+        self, function: Callable[..., Any], first: Tensor, rest: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Call the function under autograd."""
+        leaf = first.detach().requires_grad_()
+        value = function(leaf, *rest, **keywords)
+
+        def pullback(upstream: Tensor) -> Tensor:
+            (gradient,) = torch.autograd.grad(value, leaf, upstream)
+            return gradient
+
+        return value, pullback
+
+    @property
+    def implementations(self) -> Mapping[str, Implementation]:
+        """The library's functions, and the chain of the worked example."""
+        return {"": _LIBRARY, "manual": _MANUAL}
+
+
+def _axis(x: Tensor) -> int:
+    return min(1, x.ndim - 1)
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    # Sums that are ours are kept in binary32 for 16-bit formats: an overflow must be the framework's own.
+    return torch.float32 if x.dtype.itemsize == 2 else x.dtype
+
+
+def _softmax(x: Tensor) -> Tensor:
+    return functional.softmax(x, dim=_axis(x))
+
+
+def _log_softmax(x: Tensor) -> Tensor:
+    return functional.log_softmax(x, dim=_axis(x))
+
+
+def _one_hot(x: Tensor, target: Tensor) -> Tensor:
+    return functional.one_hot(target, x.shape[_axis(x)]).movedim(-1, _axis(x)).to(x.dtype)
+
+
+def _row_sum(x: Tensor) -> Tensor:
+    return torch.sum(torch.exp(x), dim=_axis(x), dtype=_wide(x)).to(x.dtype)
+
+
+def _log_softmax_row_sum(x: Tensor) -> Tensor:
+    return torch.sum(_log_softmax(x), dim=_axis(x), dtype=_wide(x)).to(x.dtype)
+
+
+def _smoothing_term(x: Tensor, reduction: str = "mean") -> Tensor:
+    rows = -torch.mean(_log_softmax(x), dim=_axis(x), dtype=_wide(x))
+    reduced = {"none": lambda r: r, "mean": torch.mean, "sum": torch.sum}[reduction](rows)
+    return reduced.to(x.dtype)
+
+
+# The worked example, stage by stage, in the format itself: nothing is shifted, so exp overflows early.
+
+
+def _hand_p(x: Tensor) -> Tensor:
+    e = torch.exp(x)
+    return e / torch.sum(e, dim=1, keepdim=True)
+
+
+def _hand_z(x: Tensor) -> Tensor:
+    return torch.log(_hand_p(x))
+
+
+def _hand_row_sum(x: Tensor) -> Tensor:
+    return torch.sum(torch.exp(x), dim=1)
+
+
+def _hand_log_softmax_row_sum(x: Tensor) -> Tensor:
+    return torch.sum(_hand_z(x), dim=1)
+
+
+def _hand_reduced(losses: Tensor, reduction: str) -> Tensor:
+    total = torch.sum(losses)
+    return {"none": losses, "mean": total / losses.shape[0], "sum": total}[reduction]
+
+
+def _hand_nll(z: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return _hand_reduced(-torch.sum(_one_hot(z, target) * z, dim=1), reduction)
+
+
+def _hand_smoothing_term(x: Tensor, reduction: str = "mean") -> Tensor:
+    return _hand_reduced(-torch.sum(_hand_z(x), dim=1), reduction) / x.shape[1]
+
+
+def _hand_cross_entropy(x: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
+    nll = _hand_nll(_hand_z(x), target, reduction)
+    if not label_smoothing:
+        return nll
+    return label_smoothing * _hand_smoothing_term(x, reduction) + (1 - label_smoothing) * nll
+
+
+_LIBRARY: Implementation = {
+    "softmax": (Entry(_softmax, "torch.nn.functional.softmax", NATIVE),),
+    "log_softmax": (Entry(_log_softmax, "torch.nn.functional.log_softmax", NATIVE),),
+    "nll_loss": (Entry(functional.nll_loss, "torch.nn.functional.nll_loss", NATIVE),),
+    "cross_entropy": (Entry(functional.cross_entropy, "torch.nn.functional.cross_entropy", NATIVE),),
+    "one_hot": (Entry(_one_hot, "torch.nn.functional.one_hot, Tensor.to", COMPOSED),),
+    "exp": (Entry(torch.exp, "torch.exp", NATIVE),),
+    "row_sum": (Entry(_row_sum, "torch.exp, torch.sum", COMPOSED),),
+    "log_softmax_row_sum": (
+        Entry(_log_softmax_row_sum, "torch.nn.functional.log_softmax, torch.sum", COMPOSED),
+    ),
+    "smoothing_term": (Entry(_smoothing_term, "torch.nn.functional.log_softmax, torch.mean", COMPOSED),),
+}
+
+_MANUAL: Implementation = {
+    name: (Entry(function, api, MANUAL, worked_example),)
+    for name, function, api in (
+        ("softmax", _hand_p, "exp / sum"),
+        ("log_softmax", _hand_z, "log(exp / sum)"),
+        ("nll_loss", _hand_nll, "-sum(onehot * z)"),
+        ("cross_entropy", _hand_cross_entropy, "-sum(onehot * log(exp / sum)), LabelSmoothing_CrossEntropy"),
+        ("one_hot", _one_hot, "torch.nn.functional.one_hot"),
+        ("exp", torch.exp, "torch.exp"),
+        ("row_sum", _hand_row_sum, "torch.exp, torch.sum"),
+        ("log_softmax_row_sum", _hand_log_softmax_row_sum, "sum(log(exp / sum))"),
+        ("smoothing_term", _hand_smoothing_term, "-sum(log(exp / sum)) / K"),
+    )
+}

@@ -1,0 +1,71 @@
+"""The one function that makes a call: framework, implementation and request in, outcome out. Runs in the child.
+
+Nothing is judged here and the expected value is not known here. An exception of the forward pass is the outcome;
+one of the backward pass is the gradient's outcome alone, so that the value is still judged.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Union
+
+import numpy as np
+
+from lossparity.formats import Array
+from lossparity.framework import Framework, Implementation, Unsupported
+from lossparity.model import Declined, Produced, Raised, Request
+from lossparity.spec import OPERATIONS
+
+__all__ = ["call"]
+
+_MOST_MESSAGE = 2000
+
+
+def call(
+    framework: Framework, implementation: Implementation, request: Request
+) -> Union[Produced, Raised, Declined]:
+    """Make one call of an implementation and say what came of it."""
+    entry = next((e for e in implementation.get(request.operation, ()) if e.accepts(request)), None)
+    if entry is None:
+        return Declined(f"{request.operation} with these arguments is not offered")
+    try:
+        tensors = {name: framework.to_device(a) for name, a in request.arrays.items()}
+        value, pullback = framework.vjp(entry.function, *_arguments(request, tensors))
+        produced = framework.to_numpy(value)
+    except (Unsupported, NotImplementedError) as error:
+        return Declined(_said(error))
+    except Exception as error:  # noqa: BLE001 - whatever a framework raises is its outcome
+        return Raised(type(error).__name__, _said(error))
+    gradient = _gradient(framework, pullback, tensors)
+    return Produced(produced, gradient, entry.api, entry.origin, _unmodified(framework, request, tensors))
+
+
+def _arguments(request: Request, tensors: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    operation = OPERATIONS[request.operation]
+    rest = (tensors["target"],) if operation.target else ()
+    keywords: dict[str, Any] = dict(request.keywords)
+    if "weight" in tensors:
+        keywords["weight"] = tensors["weight"]
+    return tensors[operation.first], rest, keywords
+
+
+def _gradient(framework: Framework, pullback: Any, tensors: Mapping[str, Any]) -> Union[Array, Raised, Declined, None]:
+    if "upstream" not in tensors:
+        return None
+    try:
+        return framework.to_numpy(pullback(tensors["upstream"]))
+    except (Unsupported, NotImplementedError) as error:
+        return Declined(_said(error))
+    except Exception as error:  # noqa: BLE001 - whatever a framework raises is its outcome
+        return Raised(type(error).__name__, _said(error))
+
+
+def _said(error: BaseException) -> str:
+    return (str(error) or type(error).__name__)[:_MOST_MESSAGE]
+
+
+def _unmodified(framework: Framework, request: Request, tensors: Mapping[str, Any]) -> bool:
+    return all(
+        framework.to_numpy(tensors[name]).data.tobytes() == np.ascontiguousarray(given.data).tobytes()
+        for name, given in request.arrays.items()
+    )
+

@@ -1,0 +1,1 @@
+"""The strict reader of case files: YAML text to nodes, nodes to values, values to cases."""

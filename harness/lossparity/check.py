@@ -1,0 +1,100 @@
+"""`lossparity check`: a user's own function under the suite, with the coverage that its signature allows."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lossparity.errors import UnavailableError, UsageError, suggest
+from lossparity.model import Backend, Case, Grade, Recipe
+from lossparity.record import Result, Writer
+from lossparity.registry import registered
+from lossparity.runner import Run, Summary, run
+from lossparity.spec import OPERATIONS
+
+__all__ = ["Checked", "check", "plan"]
+
+LEAST_COVERAGE = 0.8
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How a check ended: the run's summary, the failures simplest input first, and closing words."""
+
+    summary: Summary
+    simplest_first: list[Result]
+    said: list[str]
+    exit_code: int
+
+
+def plan(
+    target: str,
+    operation: str,
+    framework: str,
+    device: str,
+    cases: Sequence[Case],
+    formats: Sequence[str],
+    threshold: Grade,
+    strict_undecided: bool,
+    timeout: float,
+    command: str,
+) -> Run:
+    """Plan the run of a user's function: only its operation's cases, and no known deviation excuses it."""
+    if operation not in OPERATIONS:
+        raise UsageError(f"unknown operation {operation!r}", hint=suggest(operation, OPERATIONS, "operation"))
+    frameworks = {Backend.parse(name).framework for name in registered()}
+    if framework not in frameworks:
+        raise UsageError(f"unknown framework {framework!r}", hint=suggest(framework, frameworks, "framework"))
+    if importlib.util.find_spec(framework) is None:
+        raise UnavailableError(f"{framework} is not installed", hint="`lossparity doctor` says how to get it")
+    chosen = [case for case in cases if case.operation == operation]
+    if not chosen:
+        raise UsageError(f"no selected case is about {operation}", hint="leave out --case, or choose --operation")
+    return Run(
+        [Backend(framework, "target", device)],
+        chosen,
+        formats,
+        threshold=threshold,
+        strict_undecided=strict_undecided,
+        timeout=timeout,
+        command=command,
+        target=(target, operation),
+    )
+
+
+def check(planned: Run, writer: Writer, progress: Callable[[int, int, Summary], None]) -> Checked:
+    """Run it; UsageError when the target cannot be imported."""
+    summary = run(planned, writer, progress)
+    if summary.missing:
+        raise UsageError(f"the target cannot be checked: {summary.not_tested[0].reason}", where=planned.target[0])
+    sizes = {case.id: _size(case) for case in planned.cases}
+    failures = sorted(summary.failures, key=lambda r: (sizes[r.case], r.case, r.quantity))
+    said: list[str] = []
+    code = summary.exit_code
+    must, supported = summary.must
+    if must and supported < LEAST_COVERAGE * must:
+        said.append(
+            f"only {supported} of {must} must-results could be judged: below {LEAST_COVERAGE:.0%}, not a conforming "
+            f"{planned.target[1]}; give it the missing keywords or a gradient"
+        )
+        code = max(code, 1)
+    if failures:
+        first = failures[0]
+        case, _, fmt = first.check.rpartition("@")[0].rpartition("/")
+        said.append(f"repeat the simplest failure: {planned.command} --case '{case}' --format {fmt}")
+    return Checked(summary, failures, said, code)
+
+
+def _size(case: Case) -> int:
+    """Number of elements of the first argument: the simplest failure comes first."""
+    first = case.inputs[OPERATIONS[case.operation].first]
+    if isinstance(first, Recipe):
+        return math.prod(first.shape)
+    return _count(first)
+
+
+def _count(numbers: object) -> int:
+    return sum(map(_count, numbers)) if isinstance(numbers, tuple) else 1
+

@@ -1,0 +1,82 @@
+"""What an adapter must offer: the one protocol between the harness and a framework.
+
+An adapter is one file and one class. It is constructed in a process of its own, which imports the framework; the
+parent never does. Its functions take and return the framework's own tensors, with the class axis at 1 (0 when
+1-D), and obey the loss spec's keywords. What it does beyond one public call of the framework is *composed* or
+*manual*, and is never blamed on the framework.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Mapping, Protocol
+
+from lossparity.formats import Array
+from lossparity.model import Request
+
+__all__ = ["COMPOSED", "MANUAL", "NATIVE", "TARGET", "Entry", "Framework", "Implementation", "Unsupported", "always"]
+
+NATIVE = "native"  # one public call of the framework does the spec's operation
+COMPOSED = "composed"  # this project's adapter builds it from the framework's primitives
+MANUAL = "manual"  # the worked example's chain, step by step
+TARGET = "target"  # a user's own function, under `lossparity check`
+
+
+class Unsupported(Exception):
+    """Raised by an adapter for what its framework does not offer; the message is the reason shown."""
+
+
+def always(_request: Request) -> bool:
+    """Accept every call of the operation."""
+    return True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One way to do an operation: the function, the public calls it makes, and whose work it is.
+
+    `accepts` says whether it does a given call (its keywords, shapes and kind of target).
+    """
+
+    function: Callable[..., Any]
+    api: str
+    origin: str
+    accepts: Callable[[Request], bool] = always
+
+
+Implementation = Mapping[str, "tuple[Entry, ...]"]
+"""Operation name -> the ways to do it; the first that accepts the call is used."""
+
+
+class Framework(Protocol):
+    """An adapter's class; constructed with the device's name (`cpu`, `cuda`, `gpu`), or raising Unsupported."""
+
+    name: str
+    implementations: Mapping[str, Implementation]
+    """Variant name ("" for the library's own functions) -> its table."""
+
+    def __init__(self, device: str) -> None: ...
+
+    def pin(self) -> Mapping[str, str]:
+        """Fix what would change the numerics or the speed behind our back; return what was set, to be recorded."""
+        ...
+
+    def describe(self) -> Mapping[str, str]:
+        """Return versions, device and traits; the trait `subnormals` is `gradual` or `flushed`."""
+        ...
+
+    def to_device(self, array: Array) -> Any:
+        """Make a tensor of the array's format and exact values; raise Unsupported for a format it lacks."""
+        ...
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Bring a result back with its own format, waiting until it is computed."""
+        ...
+
+    def vjp(
+        self, function: Callable[..., Any], first: Any, rest: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> tuple[Any, Callable[[Any], Any]]:
+        """Call `function(first, *rest, **keywords)`; return its value and the map from an upstream gradient to the
+        gradient with respect to `first`.
+        """
+        ...

@@ -1,0 +1,133 @@
+"""Findings and questions as lines of the record."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossparity.formats import FORMATS, Array
+from lossparity.judge import Floats
+from lossparity.known import Deviation
+from lossparity.model import Backend, Case, Outcome, Produced, Recipe
+from lossparity.plans import EXACT, Finding, Question
+from lossparity.record import CaseLine, Excerpt, Result, Window, Worst
+from lossparity.spec import CLAUSES
+
+__all__ = ["case_line", "result_line"]
+
+_WHOLE = 64  # arrays up to this many elements are recorded whole
+_AROUND = 16  # of larger ones, this many around the worst
+
+
+def case_line(question: Question) -> CaseLine:
+    """Describe one case in one format: what went in and what is right."""
+    case = question.case
+    choices = [c for c in question.alternatives if c != "raises"]
+    return CaseLine(
+        id=case.id,
+        format=question.format,
+        clause=case.clause,
+        operation=case.operation,
+        source=case.source,
+        input_hash=question.hash,
+        about=case.about,
+        inputs={name: _excerpt(array.exact(), array.format) for name, array in question.arrays.items()},
+        keywords=dict(case.keywords),
+        exact={
+            quantity: {c: _excerpt(question.exact(c, quantity).high, question.format) for c in choices}
+            for quantity in question.quantities
+        },
+        recipes={name: _recipe(given) for name, given in case.inputs.items() if isinstance(given, Recipe)},
+        published=_published(case),
+        remark=case.published.remark if case.published else "",
+    )
+
+
+def _recipe(recipe: Recipe) -> str:
+    shape = "x".join(str(n) for n in recipe.shape)
+    rest = ", ".join(f"{name}={value}" for name, value in recipe.parameters.items())
+    return f"{recipe.generate} {shape} ({rest})"
+
+
+def _published(case: Case) -> list[str]:
+    if case.published is None:
+        return []
+    flat = np.asarray(case.published.figures, dtype=np.float64).ravel()
+    return [f"{figure:.{case.published.decimals}f}" for figure in flat]
+
+
+def _excerpt(values: Floats, fmt: str) -> Excerpt:
+    return Excerpt(fmt, [int(n) for n in values.shape], _numbers(values.ravel()[:_WHOLE]))
+
+
+def _numbers(flat: Floats) -> list[str]:
+    return [float(v).hex() if np.issubdtype(flat.dtype, np.floating) else str(int(v)) for v in flat]
+
+
+def result_line(
+    question: Question, backend: Backend, finding: Finding, outcome: Outcome, declared: Deviation | None
+) -> Result:
+    """Describe what one quantity of one check came to."""
+    case, judgement = question.case, finding.judgement
+    return Result(
+        check=question.check_id(backend),
+        quantity=finding.quantity,
+        case=case.id,
+        clause=case.clause,
+        basis=CLAUSES[case.clause].basis,
+        operation=case.operation,
+        backend=str(backend),
+        format=question.format,
+        verdict=finding.verdict.value,
+        outcome=finding.outcome,
+        origin=outcome.origin if isinstance(outcome, Produced) else "",
+        api=outcome.api if isinstance(outcome, Produced) else "",
+        grade=judgement.grade.value if judgement else "",
+        ulp=judgement.ulp if judgement else None,
+        bound_used=judgement.bound_used if judgement else None,
+        tier=judgement.tier if judgement else "",
+        choice=finding.choice,
+        deviation=declared.id if declared else "",
+        cause=_cause(declared, finding),
+        shape=list(finding.got.shape) if finding.got else [],
+        got=_window(finding),
+        worst=_worst(finding),
+        input_hash=question.hash,
+        message=finding.message,
+    )
+
+
+def _cause(declared: Deviation | None, finding: Finding) -> str:
+    if declared is None:
+        return finding.kind
+    return f"{finding.kind or declared.kind}: {declared.reason}" + (f" ({declared.link})" if declared.link else "")
+
+
+def _window(finding: Finding) -> Window | None:
+    got, judgement = finding.got, finding.judgement
+    if got is None or judgement is None or judgement.exact.shape != got.shape or not _is_float(got):
+        return None
+    start, length = 0, got.data.size
+    if length > _WHOLE:
+        start = min(max((judgement.worst or 0) - _AROUND // 2, 0), length - _AROUND)
+        length = _AROUND
+    part = slice(start, start + length)
+    return Window(start, _numbers(got.exact().ravel()[part]), _numbers(judgement.exact.ravel()[part]))
+
+
+def _is_float(array: Array) -> bool:
+    return array.format in FORMATS
+
+
+def _worst(finding: Finding) -> Worst | None:
+    got, judgement = finding.got, finding.judgement
+    if got is None or judgement is None or judgement.worst is None or judgement.bounds is None:
+        return None
+    at = judgement.worst
+    tight, loose = (float(b.flat[at]) for b in (judgement.bounds.tight, judgement.bounds.loose))
+    return Worst(
+        [int(i) for i in np.unravel_index(at, got.shape)],
+        float(got.exact().flat[at]).hex(),
+        float(judgement.exact.flat[at]).hex(),
+        tight if np.isfinite(tight) else None,
+        loose if np.isfinite(loose) else None,
+    )

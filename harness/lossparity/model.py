@@ -1,0 +1,203 @@
+"""The values that travel between the parts: backend names, requests, outcomes, verdicts, grades.
+
+All are frozen and know nothing of files, processes or frameworks.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Mapping, Optional, Union
+
+from lossparity.formats import Array
+
+__all__ = [
+    "Backend",
+    "Case",
+    "Crashed",
+    "Declined",
+    "Grade",
+    "Keyword",
+    "Numbers",
+    "Outcome",
+    "Produced",
+    "Published",
+    "Raised",
+    "Recipe",
+    "Request",
+    "TimedOut",
+    "Verdict",
+]
+
+Keyword = Union[int, float, str]
+Numbers = Union[int, float, "tuple[Numbers, ...]"]
+"""A number, or tuples of numbers nested to one depth."""
+
+
+class Verdict(str, enum.Enum):
+    """What a result means for the run; `failing` ones make its exit status 1."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    ERROR = "error"
+    CRASH = "crash"
+    TIMEOUT = "timeout"
+    KNOWN = "known"
+    STALE = "stale"
+    UNDECIDED = "undecided"
+    UNSUPPORTED = "unsupported"
+    UNAVAILABLE = "unavailable"
+
+    @property
+    def failing(self) -> bool:
+        """Whether it is a finding that nobody has declared."""
+        return self in (Verdict.FAIL, Verdict.ERROR, Verdict.CRASH, Verdict.TIMEOUT)
+
+
+class Grade(str, enum.Enum):
+    """How near a result is to the exact one: models of arithmetic, not school marks (docs/numerics.md)."""
+
+    EXACT = "exact"
+    FAITHFUL = "faithful"
+    TIGHT = "tight"
+    LOOSE = "loose"
+    WRONG = "wrong"
+    UNCERTIFIED = "uncertified"
+
+    @property
+    def rank(self) -> int:
+        """0 is best; a result gets the highest rank of its elements."""
+        return list(Grade).index(self)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A backend's name, `framework[.variant][:device][+mode]`, in its parts."""
+
+    framework: str
+    variant: str = ""
+    device: str = "cpu"
+    mode: str = ""
+
+    @classmethod
+    def parse(cls, name: str) -> Backend:
+        """Read a name such as `torch.manual:cuda`."""
+        rest, _, mode = name.partition("+")
+        rest, _, device = rest.partition(":")
+        framework, _, variant = rest.partition(".")
+        return cls(framework, variant, device or "cpu", mode)
+
+    @property
+    def implementation(self) -> str:
+        """Framework and variant, the name an adapter registers."""
+        return f"{self.framework}.{self.variant}" if self.variant else self.framework
+
+    def __str__(self) -> str:
+        device = "" if self.device == "cpu" else f":{self.device}"
+        mode = f"+{self.mode}" if self.mode else ""
+        return f"{self.implementation}{device}{mode}"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An input that is generated: a named generator of `lossparity.inputs`, a shape and its parameters."""
+
+    generate: str
+    shape: tuple[int, ...]
+    parameters: Mapping[str, Union[int, float]]
+
+
+@dataclass(frozen=True)
+class Published:
+    """Figures printed elsewhere, as printed; `exact` is what the exact value rounds to where they are wrong."""
+
+    figures: Numbers
+    exact: Numbers
+    decimals: int
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case, after `vary` was multiplied out: an operation, its inputs and keywords, and what is expected.
+
+    `inputs` holds the first argument (`logits`, `log_probs`), and where given `target`, `probabilities`, `weight` and
+    `upstream`, as nested tuples of numbers or a recipe. `one_of` names the permitted choices; when empty the
+    certified reference is what is expected.
+    """
+
+    id: str
+    suite: str
+    about: str
+    clause: str
+    operation: str
+    inputs: Mapping[str, Union[Numbers, Recipe]]
+    keywords: Mapping[str, Keyword]
+    formats: tuple[str, ...]
+    gradient: bool
+    one_of: tuple[str, ...]
+    published: Optional[Published]
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One call to make: an operation of one implementation on given inputs.
+
+    `arrays` holds the operation's first argument under its own name (`logits`, `log_probs`), and where they apply
+    `target` (integers, or probabilities in the format of the logits), `weight`, and `upstream` when the gradient is
+    wanted. `keywords` holds only what the case states. The expected value is never part of a request.
+    """
+
+    variant: str
+    operation: str
+    arrays: Mapping[str, Array]
+    keywords: Mapping[str, Keyword] = field(default_factory=dict)
+
+    @property
+    def format(self) -> str:
+        """The format F of the first argument."""
+        return next(iter(self.arrays.values())).format
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The call raised an exception."""
+
+    type: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Declined:
+    """The implementation does not offer what was asked: a gap, not a failure."""
+
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Produced:
+    """The call returned: its value, the gradient where asked for, who made it, and whether the inputs are as before."""
+
+    value: Array
+    gradient: Union[Array, Raised, Declined, None]
+    api: str
+    origin: str
+    unmodified: bool
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """The worker's process died; the parent says how."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
+class TimedOut:
+    """The worker was stopped at the time limit."""
+
+    seconds: float
+
+
+Outcome = Union[Produced, Raised, Declined, Crashed, TimedOut]

@@ -1,0 +1,211 @@
+"""A check's plan: the request that it sends, and the pure predicate over what comes back.
+
+A `Question` is one case in one format. It is put to every backend alike, and its certified answers and bounds are
+computed once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from lossparity import reference
+from lossparity.bounds import Bounds, bounds
+from lossparity.formats import Array
+from lossparity.inputs import build, input_hash
+from lossparity.judge import Floats, Judgement, judge
+from lossparity.model import (
+    Backend,
+    Case,
+    Crashed,
+    Declined,
+    Grade,
+    Numbers,
+    Outcome,
+    Produced,
+    Raised,
+    Request,
+    TimedOut,
+    Verdict,
+)
+
+__all__ = ["Finding", "Quantity", "Question"]
+
+Quantity = Literal["value", "gradient"]
+EXACT = "exact"
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What one quantity of one check came to, before known deviations are looked up.
+
+    `kind` says how it deviates: inf, nan, zero, finite-wrong, shape, format, modified, published, raises or no-raise.
+    """
+
+    quantity: Quantity
+    verdict: Verdict
+    outcome: str
+    kind: str = ""
+    choice: str = ""
+    message: str = ""
+    got: Array | None = None
+    judgement: Judgement | None = None
+
+
+class _Tiers:
+    """The reference's tiers for one quantity, each computed at most once however many backends ask."""
+
+    def __init__(self, source: Iterator[reference.Certified]) -> None:
+        self._source, self._done = source, [next(source)]
+
+    def __iter__(self) -> Iterator[reference.Certified]:
+        place = 0
+        while True:
+            if place == len(self._done):
+                following = next(self._source, None)
+                if following is None:
+                    return
+                self._done.append(following)
+            yield self._done[place]
+            place += 1
+
+
+@dataclass(eq=False)
+class Question:
+    """One case in one format: inputs, certified answers and bounds, computed on first use and kept."""
+
+    case: Case
+    format: str
+    _tiers: dict[tuple[str, Quantity], _Tiers] = field(default_factory=dict)
+    _bounds: dict[tuple[str, Quantity, bool], Bounds] = field(default_factory=dict)
+
+    @cached_property
+    def arrays(self) -> Mapping[str, Array]:
+        """The inputs in this format."""
+        return build(self.case, self.format)
+
+    @cached_property
+    def hash(self) -> str:
+        """Content hash of the inputs and keywords."""
+        return input_hash(self.arrays, self.case.keywords)
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What is judged: the value, and the gradient where the case wants it."""
+        return ("value", "gradient") if "upstream" in self.arrays else ("value",)
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """The names of the permitted results: the certified one, or the case's choices."""
+        return self.case.one_of or (EXACT,)
+
+    def check_id(self, backend: Backend) -> str:
+        """The id `case/format@backend`."""
+        return f"{self.case.id}/{self.format}@{backend}"
+
+    def request(self, backend: Backend) -> Request:
+        """The call that a backend is asked to make; the expected value is not in it."""
+        return Request(backend.variant, self.case.operation, self.arrays, self.case.keywords)
+
+    def exact(self, choice: str, quantity: Quantity) -> reference.Certified:
+        """Return the first enclosure of the exact result under one choice."""
+        return next(iter(self._tiers_of(choice, quantity)))
+
+    def findings(self, outcome: Outcome, *, flushed: bool, threshold: Grade) -> tuple[Finding, ...]:
+        """Judge an outcome, one finding a quantity; `flushed` is the backend's declared trait."""
+        return tuple(self._finding(outcome, quantity, flushed, threshold) for quantity in self.quantities)
+
+    def _rows(self, choice: str) -> reference.Rows:
+        return reference.lay_out(self.case.operation, self.arrays, self.case.keywords, choice)
+
+    def _tiers_of(self, choice: str, quantity: Quantity) -> _Tiers:
+        key = (choice, quantity)
+        if key not in self._tiers:
+            self._tiers[key] = _Tiers(reference.certify(self._rows(choice), quantity, self.format))
+        return self._tiers[key]
+
+    def _bounds_of(self, choice: str, quantity: Quantity, exact: Floats, flushed: bool) -> Bounds:
+        key = (choice, quantity, flushed)
+        if key not in self._bounds:
+            self._bounds[key] = bounds(self._rows(choice), quantity, self.format, exact, flushed=flushed)
+        return self._bounds[key]
+
+    def _finding(self, outcome: Outcome, quantity: Quantity, flushed: bool, threshold: Grade) -> Finding:
+        part: Outcome | Array | None = outcome
+        if isinstance(outcome, Produced):
+            part = outcome.value if quantity == "value" else outcome.gradient
+        if isinstance(part, Array) and isinstance(outcome, Produced):
+            if not outcome.unmodified:
+                return Finding(
+                    quantity, Verdict.FAIL, "produced", "modified", message="the inputs were modified (clause M6)"
+                )
+            return self._judged(part, quantity, flushed, threshold)
+        if isinstance(part, Raised):
+            said = f"{part.type}: {part.message}"
+            if "raises" in self.alternatives:
+                return Finding(quantity, Verdict.PASS, "raised", choice="raises", message=said)
+            return Finding(quantity, Verdict.ERROR, "raised", "raises", message=said)
+        if isinstance(part, Declined):
+            return Finding(quantity, Verdict.UNSUPPORTED, "declined", message=part.reason)
+        if isinstance(part, Crashed):
+            return Finding(quantity, Verdict.CRASH, "crashed", "crash", message=part.cause)
+        if isinstance(part, TimedOut):
+            said = f"no answer in {part.seconds:g} s; the process was stopped (--timeout)"
+            return Finding(quantity, Verdict.TIMEOUT, "timed out", "timeout", message=said)
+        return Finding(quantity, Verdict.ERROR, "produced", "raises", message=f"no {quantity} came back")
+
+    def _judged(self, got: Array, quantity: Quantity, flushed: bool, threshold: Grade) -> Finding:
+        found: list[Finding] = []
+        for choice in (c for c in self.alternatives if c != "raises"):
+            judgement = judge(
+                got,
+                self.format,
+                iter(self._tiers_of(choice, quantity)),
+                lambda exact, choice=choice: self._bounds_of(choice, quantity, exact, flushed),  # type: ignore[misc]
+            )
+            named = "" if choice == EXACT else choice
+            found.append(self._graded(got, quantity, judgement, named, threshold))
+            if found[-1].verdict is Verdict.PASS:
+                return found[-1]
+        if not found:
+            said = "returned a result where the spec wants an exception"
+            return Finding(quantity, Verdict.FAIL, "produced", "no-raise", message=said, got=got)
+        return found[0]
+
+    def _graded(
+        self, got: Array, quantity: Quantity, judgement: Judgement, choice: str, threshold: Grade
+    ) -> Finding:
+        verdict, kind, message = Verdict.PASS, judgement.kind, judgement.message
+        if judgement.grade is Grade.UNCERTIFIED:
+            verdict = Verdict.UNDECIDED
+        elif judgement.grade.rank > threshold.rank:
+            verdict = Verdict.FAIL
+            kind = kind or "finite-wrong"
+            if judgement.grade is not Grade.WRONG:
+                message = f"grade {judgement.grade.value} is below the threshold {threshold.value}"
+        elif quantity == "value" and (unlike := self._unlike_published(got, judgement)):
+            verdict, kind, message = Verdict.FAIL, "published", unlike
+        if verdict is not Verdict.PASS:
+            choice = ""
+        return Finding(quantity, verdict, "produced", kind, choice, message, got, judgement)
+
+    def _unlike_published(self, got: Array, judgement: Judgement) -> str:
+        """Compare with the printed figures; the 16-bit formats round too coarsely to match 4 decimals."""
+        published = self.case.published
+        if published is None or self.format not in ("float64", "float32") or judgement.bounds is None:
+            return ""
+        printed = np.asarray(published.exact, dtype=np.float64)
+        reach = 0.5 * 10.0**-published.decimals + judgement.bounds.loose
+        if np.all(np.abs(got.exact() - printed) <= reach):
+            return ""
+        return f"does not round to the published {_text(published.exact, published.decimals)}"
+
+
+def _text(figures: Numbers, decimals: int) -> str:
+    if isinstance(figures, tuple):
+        return "[" + ", ".join(_text(one, decimals) for one in figures) + "]"
+    return f"{figures:.{decimals}f}"

@@ -1,0 +1,146 @@
+"""Which backends there are: found through entry points, by name alone; no adapter's code runs here.
+
+An entry point of the group `lossparity.backends` is one backend: its name is `framework[.variant]`, its value the
+adapter's class. The framework's name is the module that must be importable. Known deviations are data beside the
+adapter: `known_deviations/FRAMEWORK.yaml` in its top-level package.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from lossparity.errors import UnavailableError, UsageError, suggest
+from lossparity.known import KINDS, Deviation
+from lossparity.model import Backend
+from lossparity.record import Record
+
+__all__ = ["Registered", "installed", "known_deviations", "registered", "report_writer", "resolve"]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One registered backend: its name, its adapter as `module:Class`, and whether its framework is importable."""
+
+    name: str
+    adapter: str
+    available: bool
+
+
+def registered() -> dict[str, Registered]:
+    """Return all registered backends by name, the frameworks in the order numpy, torch, tensorflow, jax, others."""
+    order = ["numpy", "torch", "tensorflow", "jax"]
+    found = {
+        point.name: Registered(point.name, point.value, _importable(Backend.parse(point.name).framework))
+        for point in importlib.metadata.entry_points(group="lossparity.backends")
+    }
+
+    def place(name: str) -> tuple[int, str]:
+        framework = Backend.parse(name).framework
+        return (order.index(framework) if framework in order else len(order), name)
+
+    return {name: found[name] for name in sorted(found, key=place)}
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def installed() -> list[Backend]:
+    """Return the backends that a run takes by default: the libraries whose framework is here, on the CPU."""
+    names = registered().values()
+    return [Backend.parse(r.name) for r in names if r.available and not Backend.parse(r.name).variant]
+
+
+def resolve(patterns: Sequence[str]) -> tuple[list[Backend], set[str]]:
+    """Return the backends that names and globs stand for, and those asked for by their full name.
+
+    UsageError for a name that nobody registered, or a glob that matches nothing. A glob skips what is not installed.
+    """
+    everything = registered()
+    chosen: dict[str, Backend] = {}
+    named: set[str] = set()
+    for pattern in patterns:
+        if any(c in pattern for c in "*?["):
+            matched = [r for r in everything.values() if fnmatch.fnmatchcase(r.name, pattern)]
+            if not matched:
+                raise UsageError(f"no backend matches {pattern!r}", hint=suggest(pattern, everything, "backend"))
+            chosen.update({r.name: Backend.parse(r.name) for r in matched if r.available})
+            continue
+        backend = Backend.parse(pattern)
+        if backend.mode:
+            raise UsageError(f"{pattern!r}: the mode +{backend.mode} is not offered", hint="leave it out: eager")
+        if backend.implementation not in everything:
+            hint = suggest(backend.implementation, everything, "backend")
+            raise UsageError(f"unknown backend {pattern!r}", hint=hint)
+        chosen[str(backend)] = backend
+        named.add(str(backend))
+    return list(chosen.values()), named
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+    backends: tuple[str, ...]
+    checks: tuple[str, ...]
+    kind: str
+    versions: str
+    reason: str
+    link: str = ""
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    framework: str
+    deviations: list[_Entry]
+
+
+def report_writer(name: str) -> Callable[[Record, Path], None]:
+    """Return the report writer registered under a name; UnavailableError when there is none."""
+    points = importlib.metadata.entry_points(group="lossparity.reports", name=name)
+    if not points:
+        raise UnavailableError(f"no report named {name!r} is installed", hint="reinstall lossparity")
+    writer: Callable[[Record, Path], None] = next(iter(points)).load()
+    return writer
+
+
+def known_deviations(frameworks: Iterable[str]) -> list[Deviation]:
+    """Read the known deviations that the adapters of these frameworks declare."""
+    folders = {Backend.parse(r.name).framework: _folder(r.adapter) for r in registered().values()}
+    found: list[Deviation] = []
+    for framework in sorted(set(frameworks)):
+        path = folders.get(framework, Path()) / f"{framework}.yaml"
+        if path.is_file():
+            found += _read(path)
+    return found
+
+
+def _folder(adapter: str) -> Path:
+    # find_spec of a top-level package runs none of it.
+    spec = importlib.util.find_spec(adapter.partition(":")[0].partition(".")[0])
+    places = list(spec.submodule_search_locations or []) if spec else []
+    return Path(places[0]) / "known_deviations" if places else Path()
+
+
+def _read(path: Path) -> list[Deviation]:
+    try:
+        entries = msgspec.yaml.decode(path.read_bytes(), type=_File).deviations
+    except (msgspec.MsgspecError, OSError) as error:
+        raise UsageError(f"not a file of known deviations: {error}", where=str(path)) from None
+    for entry in entries:
+        if entry.kind not in KINDS:
+            hint = suggest(entry.kind, KINDS, "kind")
+            raise UsageError(f"{entry.id}: unknown kind {entry.kind!r}", where=str(path), hint=hint)
+        try:
+            SpecifierSet(entry.versions)
+        except InvalidSpecifier as error:
+            raise UsageError(f"{entry.id}: {error}", where=str(path), hint="as in '>=2.13,<2.14'") from None
+    return [Deviation(**msgspec.structs.asdict(entry)) for entry in entries]

@@ -1,0 +1,141 @@
+"""One case or check alone: its inputs, what is exact, and what each backend returns; a suite stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossparity.errors import UsageError
+from lossparity.formats import FORMATS, Array
+from lossparity.model import Backend, Case, Grade, Outcome, Produced, Raised
+from lossparity.plans import Finding, Question
+from lossparity.runner import Run, workers_for
+from lossparity.spec import CLAUSES
+from lossparity.workers import Worker, WorkerStopped
+
+__all__ = ["Shown", "check_parts", "details", "put", "stages"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One backend's answer to one question, judged."""
+
+    backend: Backend
+    outcome: Outcome | None
+    findings: tuple[Finding, ...]
+    reason: str = ""
+
+
+def check_parts(check: str, cases: Sequence[Case]) -> tuple[Case, str, str]:
+    """Split a check id `case/format@backend` into its case, format and backend name; UsageError when it is none."""
+    path, _, backend = check.rpartition("@")
+    case_id, _, fmt = path.rpartition("/")
+    found = next((case for case in cases if case.id == case_id), None)
+    if found is None or fmt not in FORMATS:
+        raise UsageError(
+            f"{check!r} is no check id", hint="one is case/format@backend, as `lossparity list --case GLOB` and the page show"
+        )
+    return found, fmt, backend
+
+
+def put(questions: Sequence[Question], backends: Sequence[Backend]) -> Iterator[tuple[Question, list[Shown]]]:
+    """Put questions to backends and judge the answers."""
+    with workers_for(Run(backends, [q.case for q in questions])) as workers:
+        for question in questions:
+            yield question, [
+                _answer(worker, backend, question) for worker, theirs in workers.items() for backend in theirs
+            ]
+
+
+def _answer(worker: Worker, backend: Backend, question: Question) -> Shown:
+    try:
+        outcome = worker.ask(question.request(backend))
+    except WorkerStopped as stopped:
+        return Shown(backend, None, (), str(stopped))
+    flushed = worker.details.get("subnormals") == "flushed"
+    return Shown(backend, outcome, question.findings(outcome, flushed=flushed, threshold=Grade.LOOSE))
+
+
+def stages(cases: Sequence[Case], library: Backend) -> Iterator[str]:
+    """Compare the printed figures of a suite with the library, the chain by hand and the exact values."""
+    hand = Backend(library.framework, "manual", library.device)
+    questions = [Question(case, "float64") for case in cases if case.published]
+    for question, shown in put(questions, [library, hand]):
+        case = question.case
+        assert case.published is not None
+        decimals = case.published.decimals
+        yield f"{case.id.partition('/')[2]}: {case.operation}"
+        columns = {
+            "printed": _column(np.asarray(case.published.figures, dtype=np.float64), decimals),
+            "by hand": _answered(shown[1], decimals + 8),
+            "library": _answered(shown[0], decimals + 8),
+            "exact": _column(question.exact("exact", "value").high, decimals + 8),
+        }
+        yield from _table(columns)
+        if case.published.remark:
+            yield f"  remark: {case.published.remark}"
+        yield ""
+
+
+def _column(values: np.ndarray, decimals: int) -> list[str]:  # type: ignore[type-arg]
+    return [f"{v:.{decimals}f}" for v in values.ravel()]
+
+
+def _answered(shown: Shown, decimals: int) -> list[str]:
+    if isinstance(shown.outcome, Produced):
+        return _column(shown.outcome.value.exact(), decimals)
+    return [shown.outcome.type if isinstance(shown.outcome, Raised) else "not offered"]
+
+
+def _table(columns: dict[str, list[str]]) -> Iterator[str]:
+    width = {name: max(len(name), *map(len, values)) for name, values in columns.items()}
+    yield "  " + "  ".join(name.rjust(width[name]) for name in columns)
+    for row in range(max(map(len, columns.values()))):
+        cells = (values[row] if row < len(values) else "" for values in columns.values())
+        yield "  " + "  ".join(cell.rjust(w) for cell, w in zip(cells, width.values(), strict=True))
+
+
+def details(question: Question, shown: Sequence[Shown]) -> Iterator[str]:
+    """Describe a question and every answer to it, number by number where there are few."""
+    case = question.case
+    clause = CLAUSES[case.clause]
+    yield f"{case.id}/{question.format}   ({case.source})"
+    yield f"clause {clause.id} ({clause.kind}, {clause.basis}): {clause.text}"
+    yield case.about
+    for name, array in question.arrays.items():
+        yield f"{name} = {_array(array)}"
+    for keyword, value in case.keywords.items():
+        yield f"{keyword} = {value}"
+    for quantity in question.quantities:
+        for choice in question.alternatives:
+            if choice != "raises":
+                exact = question.exact(choice, quantity)
+                yield f"{quantity}, {choice} = {np.array2string(exact.high, precision=17, threshold=32)}"
+    for one in shown:
+        yield ""
+        yield f"{one.backend}: {one.reason}" if one.outcome is None else f"{one.backend}"
+        for finding in one.findings:
+            yield f"  {finding.quantity}: {_found(finding)}"
+
+
+def _array(array: Array) -> str:
+    return f"{np.array2string(array.exact(), precision=17, threshold=32)} {array.format}{list(array.shape)}"
+
+
+def _found(finding: Finding) -> str:
+    words = [finding.verdict.value]
+    judgement = finding.judgement
+    if judgement is not None:
+        words.append(judgement.grade.value)
+        if judgement.ulp is not None:
+            words.append(f"{judgement.ulp:.3g} ulp, {judgement.bound_used:.3g} of the bound")
+        words.append(f"settled by {judgement.tier}")
+    if finding.choice:
+        words.append(f"choice {finding.choice}")
+    if finding.message:
+        words.append(finding.message)
+    got = f"\n    got {_array(finding.got)}" if finding.got is not None else ""
+    return ", ".join(words) + got
+

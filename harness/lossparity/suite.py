@@ -1,0 +1,173 @@
+"""The strict case files: where they are, what they hold, which cases a pattern selects, and their content hash.
+
+A case file that is not exactly as docs/writing-cases.md says is refused with its file, line and column.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lossparity.casefile.nodes import CaseError, Node, compose, place_after
+from lossparity.casefile.reader import Defaults, read_cases, read_defaults
+from lossparity.casefile.values import fields, listing, text
+from lossparity.errors import UsageError, suggest
+from lossparity.model import Case, Numbers, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["Suite", "built_in", "digest", "load", "select"]
+
+_NAME = re.compile(r"[a-z0-9-]+")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One case file: its name, what it is about, where it is, and its cases, multiplied out."""
+
+    name: str
+    about: str
+    path: str
+    cases: tuple[Case, ...]
+
+
+def built_in() -> Path:
+    """Return the folder of the built-in cases: beside this module when it is installed, else the checkout's.
+
+    An editable install leaves a frozen copy of the cases in site-packages; this module is then the checkout's, so the
+    copy is never beside it and never read.
+    """
+    package = Path(__file__).resolve().parent
+    return package / "cases" if (package / "cases").is_dir() else package.parents[1] / "cases"
+
+
+def load(paths: Sequence[Path]) -> tuple[Suite, ...]:
+    """Read case files, and folders of them (`*.yaml` at any depth); a file reached twice is read once.
+
+    UsageError, with file:line:column, at the first thing that is wrong; ids are unique over all files.
+    """
+    suites: list[Suite] = []
+    seen: dict[str, str] = {}
+    files = {file.resolve(): file for path in paths for file in _files(path)}
+    for path in files.values():
+        try:
+            suites.append(_read(path, seen))
+        except CaseError as error:
+            raise UsageError(error.message, where=f"{path}:{error.line}:{error.column}", hint=error.hint) from None
+    return tuple(suites)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    found = sorted(path.rglob("*.yaml"))
+    if not found:
+        raise UsageError("no case file in this folder", where=str(path), hint="case files are named *.yaml")
+    yield from found
+
+
+def _read(path: Path, seen: dict[str, str]) -> Suite:
+    entries = fields(compose(_decoded(path)), "a case file", ("suite", "about", "cases"), ("defaults",))
+    name = text(entries["suite"], "suite")
+    if not _NAME.fullmatch(name):
+        raise CaseError(entries["suite"], f"the suite name {name!r} must be of a-z, 0-9 and '-'")
+    if name != path.stem:
+        raise CaseError(entries["suite"], f"the suite is named {name!r}", f"the file's name says {path.stem!r}")
+    about = text(entries["about"], "about")
+    defaults = read_defaults(entries["defaults"]) if "defaults" in entries else Defaults()
+    cases: list[Case] = []
+    for node in listing(entries["cases"], "cases"):
+        for case, place in read_cases(node, name, about, defaults, _shown(path)):
+            _check_unique(case, place, seen)
+            cases.append(case)
+    return Suite(name, about, str(path), tuple(cases))
+
+
+def _shown(path: Path) -> str:
+    """Return the path that records show: that of a built-in case is the same on every machine."""
+    root, resolved = built_in().parent, path.resolve()
+    return resolved.relative_to(root).as_posix() if resolved.is_relative_to(root / "cases") else str(path)
+
+
+def _decoded(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"the case file cannot be read: {reason}", where=str(path)) from None
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        place = place_after(content[: error.start].decode())
+        raise CaseError(place, f"not UTF-8: the byte 0x{content[error.start]:02x}", "save the file as UTF-8") from None
+
+
+def _check_unique(case: Case, place: Node, seen: dict[str, str]) -> None:
+    if case.id in seen:
+        raise CaseError(place, f"the id {case.id!r} is given twice", f"it is also at {seen[case.id]}")
+    seen[case.id] = case.source
+
+
+def select(cases: Iterable[Case], patterns: Sequence[str]) -> tuple[Case, ...]:
+    """Return the cases that one of the patterns matches, in their order; all of them when there is no pattern.
+
+    Patterns are globs (`*`, `?`, `[…]`) on ids, case-sensitive; `*` also crosses `/`, and `**` is the same. One that
+    matches the beginning of an id, up to a `/`, matches the id. UsageError for one that matches nothing.
+    """
+    listed = tuple(cases)
+    if not patterns:
+        return listed
+    chosen: set[str] = set()
+    for pattern in patterns:
+        below = _glob(f"{pattern.rstrip('/')}/*")
+        exactly = _glob(pattern)
+        matched = {case.id for case in listed if exactly.match(case.id) or below.match(case.id)}
+        if not matched:
+            raise UsageError(f"no case matches {pattern!r}", hint=_nearest(pattern, listed))
+        chosen |= matched
+    return tuple(case for case in listed if case.id in chosen)
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(re.sub(r"\*+", "*", pattern)))
+
+
+def _nearest(pattern: str, cases: Sequence[Case]) -> str:
+    """Suggest the id, or the beginning of one, that was probably meant; else the suites."""
+    suites = {case.suite for case in cases}
+    beginnings = suites | {"/".join(case.id.split("/")[:2]) for case in cases}
+    known = beginnings if difflib.get_close_matches(pattern, beginnings, n=1) else suites
+    return suggest(pattern, known, "suite") if known else "there are no cases"
+
+
+def digest(cases: Iterable[Case]) -> str:
+    """Return the SHA-256, in hex, of what cases test: everything but their prose and the place they are written at."""
+    listed = [
+        [
+            case.id,
+            case.clause,
+            case.operation,
+            {name: _plain(given) for name, given in case.inputs.items()},
+            dict(case.keywords),
+            list(case.formats),
+            case.gradient,
+            list(case.one_of),
+            [case.published.figures, case.published.exact, case.published.decimals] if case.published else None,
+        ]
+        for case in sorted(cases, key=lambda case: case.id)
+    ]
+    return hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(given: Numbers | Recipe) -> object:
+    if isinstance(given, Recipe):
+        return {"generate": given.generate, "shape": list(given.shape), "parameters": dict(given.parameters)}
+    return given

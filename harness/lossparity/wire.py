@@ -1,0 +1,127 @@
+"""How parent and worker talk: one message is a length-prefixed JSON header followed by raw array bytes.
+
+Each side has a pipe of its own, never stdout, since frameworks print. A header names its arrays' format, shape and
+length; bfloat16 travels as its bits. Nothing is pickled: a worker cannot make the parent run code.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from typing import Any, BinaryIO, Mapping, Optional, Union
+
+import numpy as np
+
+from lossparity.errors import WireError
+from lossparity.formats import FORMATS, INTEGERS, Array
+from lossparity.model import Declined, Keyword, Outcome, Produced, Raised, Request
+
+__all__ = ["encode", "pack_outcome", "pack_request", "read", "unpack_outcome", "unpack_request"]
+
+_LENGTH = struct.Struct("<Q")
+_MOST_HEADER = 1 << 24
+
+
+def encode(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[bytes]:
+    """Return the message as byte strings to be written one after the other."""
+    listed = [[name, a.format, list(a.shape)] for name, a in arrays.items()]
+    text = json.dumps({**header, "arrays": listed}).encode()
+    return [_LENGTH.pack(len(text)), text, *(np.ascontiguousarray(a.data).tobytes() for a in arrays.values())]
+
+
+def read(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Read one message; raise EOFError at the end of the stream and WireError on anything that is not a message."""
+    (length,) = _LENGTH.unpack(_exactly(stream, _LENGTH.size, first=True))
+    if length > _MOST_HEADER:
+        raise WireError(f"a header of {length} bytes is announced")
+    try:
+        header = json.loads(_exactly(stream, length))
+        listed = header.pop("arrays")
+        arrays = {str(name): _array(stream, str(fmt), shape) for name, fmt, shape in listed}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WireError(f"not a message: {error}") from error
+    return header, arrays
+
+
+def _array(stream: BinaryIO, fmt: str, shape: list[int]) -> Array:
+    if fmt not in FORMATS and fmt not in INTEGERS:
+        raise WireError(f"unknown array format {fmt!r}")
+    dtype = np.dtype(FORMATS[fmt].storage if fmt in FORMATS else INTEGERS[fmt])
+    data = np.frombuffer(_exactly(stream, dtype.itemsize * math.prod(shape)), dtype=dtype)
+    return Array(fmt, data.reshape(shape))
+
+
+def _exactly(stream: BinaryIO, size: int, *, first: bool = False) -> bytearray:
+    buffer = bytearray(size)
+    view, done = memoryview(buffer), 0
+    while done < size:
+        got: Optional[int] = stream.readinto(view[done:])  # type: ignore[attr-defined]
+        if not got:
+            if first and done == 0:
+                raise EOFError("the stream ended")
+            raise WireError(f"the stream ended after {done} of {size} bytes")
+        done += got
+    return buffer
+
+
+def pack_request(request: Request) -> list[bytes]:
+    """Encode a request for the worker."""
+    header = {"variant": request.variant, "operation": request.operation, "keywords": dict(request.keywords)}
+    return encode(header, request.arrays)
+
+
+def unpack_request(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Request:
+    """Decode a request in the worker."""
+    keywords: dict[str, Keyword] = header["keywords"]
+    return Request(header["variant"], header["operation"], arrays, keywords)
+
+
+_Problem = Union[Raised, Declined]
+
+
+def _pack_problem(problem: _Problem) -> dict[str, str]:
+    if isinstance(problem, Raised):
+        return {"outcome": "raised", "type": problem.type, "message": problem.message}
+    return {"outcome": "declined", "reason": problem.reason}
+
+
+def _unpack_problem(header: Mapping[str, Any]) -> _Problem:
+    if header["outcome"] == "raised":
+        return Raised(str(header["type"]), str(header["message"]))
+    if header["outcome"] == "declined":
+        return Declined(str(header["reason"]))
+    raise WireError(f"unknown outcome {header['outcome']!r}")
+
+
+def pack_outcome(outcome: Union[Produced, Raised, Declined]) -> list[bytes]:
+    """Encode what a call came to, for the parent."""
+    if not isinstance(outcome, Produced):
+        return encode(_pack_problem(outcome), {})
+    header: dict[str, Any] = {
+        "outcome": "produced",
+        "api": outcome.api,
+        "origin": outcome.origin,
+        "unmodified": outcome.unmodified,
+    }
+    arrays = {"value": outcome.value}
+    if isinstance(outcome.gradient, Array):
+        arrays["gradient"] = outcome.gradient
+    elif outcome.gradient is not None:
+        header["gradient"] = _pack_problem(outcome.gradient)
+    return encode(header, arrays)
+
+
+def unpack_outcome(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Outcome:
+    """Decode what a call came to, in the parent; raise WireError when it is not an outcome."""
+    try:
+        if header["outcome"] != "produced":
+            return _unpack_problem(header)
+        gradient: Union[Array, Raised, Declined, None] = arrays.get("gradient")
+        if "gradient" in header:
+            gradient = _unpack_problem(header["gradient"])
+        return Produced(
+            arrays["value"], gradient, str(header["api"]), str(header["origin"]), bool(header["unmodified"])
+        )
+    except (KeyError, TypeError) as error:
+        raise WireError(f"an outcome lacks {error}") from error

@@ -1,0 +1,79 @@
+"""The child's main: one framework, on pipes of its own, answering one request at a time until the parent hangs up.
+
+`python -m lossparity.worker IN OUT MODULE:CLASS DEVICE [TARGET OPERATION]`. Standard output goes to standard error,
+since frameworks print, and what is printed is never a verdict. A user's TARGET is imported here and only here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, BinaryIO, Mapping
+
+from lossparity import wire
+from lossparity.call import call
+from lossparity.framework import Framework, Implementation, Unsupported
+from lossparity.model import Declined, Raised
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str]) -> None:
+    """Serve requests from file descriptor IN on file descriptor OUT."""
+    source, sink, adapter, device, *target = arguments
+    os.dup2(2, 1)
+    with os.fdopen(int(source), "rb") as requests, os.fdopen(int(sink), "wb") as replies:
+        try:
+            framework = _construct(adapter, device)
+            variants: dict[str, Implementation] = dict(framework.implementations)
+            pinned = dict(framework.pin())
+            if target:
+                from lossparity.target import implementation
+
+                variants["target"] = implementation(*target)
+            described = {**framework.describe(), **{f"pinned {k}": v for k, v in pinned.items()}}
+        except (Unsupported, ImportError) as error:
+            _send(replies, {"unavailable": f"{type(error).__name__}: {error}"})
+            return
+        _send(replies, {"ready": described, "variants": sorted(variants)})
+        _serve(framework, variants, requests, replies)
+
+
+def _construct(adapter: str, device: str) -> Framework:
+    module, _, name = adapter.partition(":")
+    made: Framework = getattr(importlib.import_module(module), name)(device)
+    return made
+
+
+def _serve(
+    framework: Framework, variants: Mapping[str, Implementation], requests: BinaryIO, replies: BinaryIO
+) -> None:
+    while True:
+        try:
+            request = wire.unpack_request(*wire.read(requests))
+        except EOFError:
+            return
+        if request.variant in variants:
+            outcome = call(framework, variants[request.variant], request)
+        else:
+            outcome = Declined(f"{framework.name} has no variant {request.variant!r}")
+        try:
+            parts = wire.pack_outcome(outcome)
+        except TypeError as error:  # an adapter returned something that cannot be sent
+            parts = wire.pack_outcome(Raised("TypeError", str(error)))
+        _write(replies, parts)
+
+
+def _send(replies: BinaryIO, header: dict[str, Any]) -> None:
+    _write(replies, wire.encode(header, {}))
+
+
+def _write(replies: BinaryIO, parts: list[bytes]) -> None:
+    for part in parts:
+        replies.write(part)
+    replies.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,185 @@
+"""The parent's side of the children: start one, ask it, notice when it dies or hangs, start it again.
+
+A worker's death costs the check that it was working on and no other. Nothing of the framework is known here.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from lossparity import wire
+from lossparity.errors import WireError
+from lossparity.model import Crashed, Outcome, Request, TimedOut
+
+__all__ = ["Worker", "WorkerStopped"]
+
+_MOST_DEATHS = 5
+_START_SECONDS = 300.0
+_LAST = 2000  # characters of standard error that are kept as the cause of a death
+
+
+class WorkerStopped(Exception):
+    """The worker is not asked any more; the message is the reason, for *not tested*."""
+
+
+class _Silence(Exception):
+    """The time limit passed without an answer."""
+
+
+@dataclass
+class _Pipe:
+    """Reads and writes on file descriptors of a child, until a deadline."""
+
+    source: int
+    sink: int
+    deadline: float
+
+    def readinto(self, view: memoryview) -> int:
+        self._wait([self.source], [])
+        return os.readv(self.source, [view])
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            self._wait([], [self.sink])
+            view = view[os.write(self.sink, view[: 1 << 16]) :]
+
+    def _wait(self, reading: list[int], writing: list[int]) -> None:
+        left = max(self.deadline - time.monotonic(), 0.0)
+        if not any(select.select(reading, writing, [], left)):
+            raise _Silence
+
+
+@dataclass(eq=False)
+class Worker:
+    """One child process for one framework on one device, with `target` a user's function and its operation."""
+
+    adapter: str
+    device: str
+    timeout: float = 60.0
+    target: tuple[str, str] | tuple[()] = ()
+    details: Mapping[str, str] = field(default_factory=dict)
+    unavailable: str = ""
+    _process: subprocess.Popen[bytes] | None = None
+    _errors: IO[bytes] | None = None
+    _pipe: _Pipe | None = None
+    _ready: bool = False
+    _deaths: list[str] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start the child and return at once; its framework is imported while others start."""
+        incoming, requests = os.pipe()
+        replies, outgoing = os.pipe()
+        os.set_blocking(requests, False)
+        self._errors = tempfile.TemporaryFile()
+        arguments = [str(incoming), str(outgoing), self.adapter, self.device, *self.target]
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "lossparity.worker", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+            pass_fds=(incoming, outgoing),
+        )
+        os.close(incoming)
+        os.close(outgoing)
+        self._pipe, self._ready = _Pipe(replies, requests, 0.0), False
+
+    def wait_ready(self) -> bool:
+        """Wait until the framework is imported; false when it cannot be had, with the reason in `unavailable`."""
+        if self._ready or self.unavailable:
+            return self._ready
+        if self._process is None:
+            self.start()
+        try:
+            header, _ = self._receive(_START_SECONDS)
+        except (EOFError, OSError, WireError, _Silence) as error:
+            self.unavailable = f"the worker did not start: {self._cause(error, _START_SECONDS)}"
+            return False
+        self.unavailable = str(header.get("unavailable", ""))
+        self.details = dict(header.get("ready", {}))
+        self._ready = not self.unavailable
+        return self._ready
+
+    def ask(self, request: Request) -> Outcome:
+        """Put one request and wait for its outcome, a crash or a time-out; WorkerStopped after five like deaths."""
+        if not self.wait_ready():
+            raise WorkerStopped(self.unavailable)
+        assert self._pipe is not None
+        self._pipe.deadline = time.monotonic() + self.timeout
+        try:
+            for part in wire.pack_request(request):
+                self._pipe.write(part)
+            outcome = wire.unpack_outcome(*wire.read(self._pipe))  # type: ignore[arg-type]
+        except _Silence:
+            assert self._process is not None
+            self._process.kill()
+            self.close()
+            self._died("timeout")
+            return TimedOut(self.timeout)
+        except (EOFError, OSError, WireError) as error:
+            cause = self._cause(error, self.timeout)
+            self._died(cause)
+            return Crashed(cause)
+        self._deaths.clear()
+        return outcome
+
+    def close(self) -> None:
+        """End the child and release its pipes."""
+        if self._process is None or self._pipe is None or self._errors is None:
+            return
+        os.close(self._pipe.sink)  # the end of its requests is its word to leave
+        try:
+            self._process.wait(0.0 if not self._ready else 2.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._pipe.source)
+        self._errors.close()
+        self._process = self._pipe = self._errors = None
+
+    def _receive(self, seconds: float) -> tuple[dict[str, Any], Any]:
+        assert self._pipe is not None
+        self._pipe.deadline = time.monotonic() + seconds
+        return wire.read(self._pipe)  # type: ignore[arg-type]
+
+    def _died(self, cause: str) -> None:
+        if self._deaths and self._deaths[-1] != cause:
+            self._deaths.clear()
+        self._deaths.append(cause)
+        if len(self._deaths) >= _MOST_DEATHS:
+            self.unavailable = f"stopped after {_MOST_DEATHS} deaths in a row: {cause}"
+        self._ready = False
+
+    def _cause(self, error: Exception, seconds: float) -> str:
+        """Say how the child ended: signal or exit status, and its last words."""
+        assert self._process is not None and self._errors is not None
+        process, errors = self._process, self._errors
+        if isinstance(error, _Silence):
+            cause = f"no answer in {seconds:g} s"
+            process.kill()
+        elif isinstance(error, WireError):
+            cause = f"its reply is not a message ({error.message})"
+            process.kill()
+        else:
+            cause = ""
+        try:
+            status = process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status, cause = process.wait(), "it closed its pipes"
+        if not cause:
+            cause = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        errors.seek(0, os.SEEK_END)
+        errors.seek(max(errors.tell() - _LAST, 0))
+        last = errors.read().decode(errors="replace").strip()
+        self.close()
+        return f"{cause}: {last}" if last else cause
