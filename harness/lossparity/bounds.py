@@ -30,6 +30,9 @@ _TERM = 5
 # Roundings that form one gradient element from its parts: upstream / D (as a reciprocal and a product), its product
 # with the weight, the difference, and the final product.
 _SCALE = 5
+# Roundings that an upstream gradient takes on its way through log(exp / sum) differentiated step by step: v / p, the
+# product with 1 / s, the product with e, and those inside p itself. A fused backward pass has one.
+_CHAIN = 5
 # expm1 of more than this is formed as exp(z + t), lest it overflow before it meets its small factor.
 _FAR = 600.0
 
@@ -255,7 +258,8 @@ class _Terms:
         computed = total + growth * size
         error = e_p * computed + p * growth * size + by.u * (p + e_p) * computed
         g = np.abs(v - p * np.sum(v, axis=1, keepdims=True))
-        return error + by.u * (g + error) + 2 * by.underflow * (1 + computed)
+        passed = by.roundings(_CHAIN) * np.abs(v) if by.lanes == 1 else 0.0
+        return error + passed + by.u * (g + error) + 2 * by.underflow * (1 + computed)
 
     def _loss_gradient(self, by: Arithmetic, up: Floats) -> Floats:
         rows, a = self.rows, self.a

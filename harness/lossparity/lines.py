@@ -7,7 +7,7 @@ import numpy as np
 from lossparity.formats import FORMATS, Array
 from lossparity.judge import Floats
 from lossparity.known import Deviation
-from lossparity.model import Backend, Case, Outcome, Produced, Recipe
+from lossparity.model import Backend, Case, Outcome, Produced, Recipe, Verdict
 from lossparity.plans import EXACT, Finding, Question
 from lossparity.record import CaseLine, Excerpt, Result, Window, Worst
 from lossparity.spec import CLAUSES
@@ -87,19 +87,20 @@ def result_line(
         tier=judgement.tier if judgement else "",
         choice=finding.choice,
         deviation=declared.id if declared else "",
-        cause=_cause(declared, finding),
+        cause=finding.kind,
         shape=list(finding.got.shape) if finding.got else [],
         got=_window(finding),
         worst=_worst(finding),
         input_hash=question.hash,
-        message=finding.message,
+        message=_message(declared, finding),
     )
 
 
-def _cause(declared: Deviation | None, finding: Finding) -> str:
-    if declared is None:
-        return finding.kind
-    return f"{finding.kind or declared.kind}: {declared.reason}" + (f" ({declared.link})" if declared.link else "")
+def _message(declared: Deviation | None, finding: Finding) -> str:
+    """A known deviation speaks by its reason; everything else by what the judge or the framework said."""
+    if declared is None or finding.verdict is not Verdict.KNOWN:
+        return finding.message
+    return f"{declared.reason} ({declared.link})" if declared.link else declared.reason
 
 
 def _window(finding: Finding) -> Window | None:

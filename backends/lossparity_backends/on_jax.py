@@ -1,0 +1,235 @@
+"""JAX, CPU and GPU: the library's softmax and log-softmax, losses composed of them, and the chain by hand."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any, Callable, Mapping
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lossparity.formats import FORMATS, INTEGERS, Array
+from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Unsupported
+from lossparity_backends.calls import worked_example
+
+__all__ = ["Jax"]
+
+Tensor = Any
+
+
+class Jax:
+    """The JAX adapter, for the devices `cpu` and `gpu`; operations run one by one (not jitted)."""
+
+    name = "jax"
+
+    def __init__(self, device: str) -> None:
+        jax.config.update("jax_enable_x64", True)
+        try:
+            self._device = jax.devices(device)[0]
+        except RuntimeError as error:
+            raise Unsupported(f"JAX has no device {device!r}: {str(error).splitlines()[0]}") from error
+
+    def pin(self) -> Mapping[str, str]:
+        """64-bit types, full precision of products, and compiled operations kept between runs."""
+        base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+        jax.config.update("jax_compilation_cache_dir", str(Path(base) / "lossparity" / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        jax.config.update("jax_default_matmul_precision", "highest")
+        return {"x64": "enabled", "matmul precision": "highest"}
+
+    def describe(self) -> Mapping[str, str]:
+        """Return versions, the device and the traits; XLA flushes subnormal numbers on the CPU."""
+        import jaxlib
+
+        device = platform.machine() if self._device.platform == "cpu" else str(self._device.device_kind)
+        return {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "device": device, "subnormals": "flushed"}
+
+    def to_device(self, array: Array) -> Tensor:
+        """Copy the data to the device; bfloat16 by its bits."""
+        placed = jax.device_put(array.data.copy(), self._device)
+        if array.format == "bfloat16":
+            return jax.lax.bitcast_convert_type(placed, jnp.bfloat16)
+        return placed
+
+    def to_numpy(self, tensor: Any) -> Array:
+        """Bring an array back; bfloat16 by its bits."""
+        data = np.asarray(tensor)
+        if tensor.dtype == jnp.bfloat16:
+            return Array("bfloat16", data.view(np.uint16))
+        if data.dtype.name not in FORMATS and data.dtype.name not in INTEGERS:
+            raise TypeError(f"a result of type {data.dtype.name}")
+        return Array(data.dtype.name, data)
+
+    def vjp(
+        self, function: Callable[..., Any], first: Tensor, rest: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Call the function under `jax.vjp`."""
+        value, pullback = jax.vjp(lambda x: function(x, *rest, **keywords), first)
+        return value, lambda upstream: pullback(upstream)[0]
+
+    @property
+    def implementations(self) -> Mapping[str, Implementation]:
+        """The library's functions with losses composed of them, and the chain of the worked example."""
+        return {"": _LIBRARY, "manual": _MANUAL}
+
+
+def _axis(x: Tensor) -> int:
+    return min(1, x.ndim - 1)
+
+
+def _wide(x: Tensor) -> Tensor:
+    # What is ours is computed in binary32 for 16-bit formats: an overflow must be the framework's own.
+    return x.astype(jnp.float32) if x.dtype.itemsize == 2 else x
+
+
+def _softmax(x: Tensor) -> Tensor:
+    return jax.nn.softmax(x, axis=_axis(x))
+
+
+def _log_softmax(x: Tensor) -> Tensor:
+    return jax.nn.log_softmax(x, axis=_axis(x))
+
+
+def _reduced(losses: Tensor, divisor: Any, reduction: str) -> Tensor:
+    return {"none": lambda: losses, "mean": lambda: jnp.sum(losses) / divisor, "sum": lambda: jnp.sum(losses)}[reduction]()
+
+
+def _selected(target: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Return which positions count and safe indices; gathers clamp and wrap around, so the range is checked here."""
+    valid = target != ignore_index
+    if bool(jnp.any(valid & ((target < 0) | (target >= k)))):
+        raise IndexError(f"a target is outside [0, {k})")
+    return valid, jnp.where(valid, target, 0)
+
+
+def _indexed(
+    z: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, e: float, reduction: str
+) -> Tensor:
+    """The loss for class indices, class axis last: (1 - e) w_y (-z_y) + (e / K) sum_c w_c (-z_c)."""
+    k = z.shape[-1]
+    valid, safe = _selected(target, k, ignore_index)
+    w = jnp.ones(k, z.dtype) if weight is None else weight.astype(z.dtype)
+    w_y = jnp.where(valid, w[safe], 0)
+    picked = jnp.where(valid, jnp.take_along_axis(z, safe[..., None], -1)[..., 0], 0)
+    losses = _product((1 - e) * w_y, -picked)
+    if e:
+        rows = jnp.where(valid[..., None], -z, 0)
+        losses = losses + jnp.sum(_product((e / k) * w, rows), axis=-1)
+    return _reduced(losses, jnp.sum(w_y), reduction)
+
+
+def _product(a: Tensor, minus_z: Tensor) -> Tensor:
+    # A coefficient of 0 adds 0 also where it multiplies an infinite z, but NaN stays NaN.
+    return jnp.where((a == 0) & jnp.isinf(minus_z), 0, a * minus_z)
+
+
+def _last(x: Tensor) -> Tensor:
+    return jnp.moveaxis(_wide(x), _axis(x), -1)
+
+
+def _nll_loss(
+    z: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    return _indexed(_last(z), target, weight, ignore_index, 0.0, reduction).astype(z.dtype)
+
+
+def _cross_entropy(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    z, e = _last(_log_softmax(x)), label_smoothing
+    if not jnp.issubdtype(target.dtype, jnp.floating):
+        return _indexed(z, target, weight, ignore_index, e, reduction).astype(x.dtype)
+    q = (1 - e) * _last(target) + e / z.shape[-1]
+    a = q if weight is None else weight.astype(z.dtype) * q
+    losses = jnp.sum(_product(a, -z), axis=-1)
+    return _reduced(losses, losses.size, reduction).astype(x.dtype)
+
+
+def _one_hot(x: Tensor, target: Tensor) -> Tensor:
+    return jax.nn.one_hot(target, x.shape[_axis(x)], dtype=x.dtype, axis=_axis(x))
+
+
+def _row_sum(x: Tensor) -> Tensor:
+    return jnp.sum(_wide(jnp.exp(x)), axis=_axis(x)).astype(x.dtype)
+
+
+def _log_softmax_row_sum(x: Tensor) -> Tensor:
+    return jnp.sum(_wide(_log_softmax(x)), axis=_axis(x)).astype(x.dtype)
+
+
+def _smoothing_term(x: Tensor, reduction: str = "mean") -> Tensor:
+    rows = -jnp.mean(_wide(_log_softmax(x)), axis=_axis(x))
+    return _reduced(rows, rows.size, reduction).astype(x.dtype)
+
+
+# The worked example, stage by stage, in the format itself: nothing is shifted, so exp overflows early.
+
+
+def _hand_p(x: Tensor) -> Tensor:
+    e = jnp.exp(x)
+    return e / jnp.sum(e, axis=1, keepdims=True)
+
+
+def _hand_z(x: Tensor) -> Tensor:
+    return jnp.log(_hand_p(x))
+
+
+def _hand_row_sum(x: Tensor) -> Tensor:
+    return jnp.sum(jnp.exp(x), axis=1)
+
+
+def _hand_log_softmax_row_sum(x: Tensor) -> Tensor:
+    return jnp.sum(_hand_z(x), axis=1)
+
+
+def _hand_nll(z: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return _reduced(-jnp.sum(_one_hot(z, target) * z, axis=1), z.shape[0], reduction)
+
+
+def _hand_smoothing_term(x: Tensor, reduction: str = "mean") -> Tensor:
+    return _reduced(-jnp.sum(_hand_z(x), axis=1), x.shape[0], reduction) / x.shape[1]
+
+
+def _hand_cross_entropy(x: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
+    nll = _hand_nll(_hand_z(x), target, reduction)
+    if not label_smoothing:
+        return nll
+    return label_smoothing * _hand_smoothing_term(x, reduction) + (1 - label_smoothing) * nll
+
+
+_LIBRARY: Implementation = {
+    "softmax": (Entry(_softmax, "jax.nn.softmax", NATIVE),),
+    "log_softmax": (Entry(_log_softmax, "jax.nn.log_softmax", NATIVE),),
+    "nll_loss": (Entry(_nll_loss, "jax.numpy.take_along_axis, jax.numpy.sum", COMPOSED),),
+    "cross_entropy": (Entry(_cross_entropy, "jax.nn.log_softmax, jax.numpy.sum", COMPOSED),),
+    "one_hot": (Entry(_one_hot, "jax.nn.one_hot", NATIVE),),
+    "exp": (Entry(jnp.exp, "jax.numpy.exp", NATIVE),),
+    "row_sum": (Entry(_row_sum, "jax.numpy.exp, jax.numpy.sum", COMPOSED),),
+    "log_softmax_row_sum": (Entry(_log_softmax_row_sum, "jax.nn.log_softmax, jax.numpy.sum", COMPOSED),),
+    "smoothing_term": (Entry(_smoothing_term, "jax.nn.log_softmax, jax.numpy.mean", COMPOSED),),
+}
+
+_MANUAL: Implementation = {
+    name: (Entry(function, api, MANUAL, worked_example),)
+    for name, function, api in (
+        ("softmax", _hand_p, "exp / sum"),
+        ("log_softmax", _hand_z, "log(exp / sum)"),
+        ("nll_loss", _hand_nll, "-sum(onehot * z)"),
+        ("cross_entropy", _hand_cross_entropy, "-sum(onehot * log(exp / sum)), LabelSmoothing_CrossEntropy"),
+        ("one_hot", _one_hot, "jax.nn.one_hot"),
+        ("exp", jnp.exp, "jax.numpy.exp"),
+        ("row_sum", _hand_row_sum, "jax.numpy.exp, jax.numpy.sum"),
+        ("log_softmax_row_sum", _hand_log_softmax_row_sum, "sum(log(exp / sum))"),
+        ("smoothing_term", _hand_smoothing_term, "-sum(log(exp / sum)) / K"),
+    )
+}

@@ -1,0 +1,1 @@
+"""Reports: a record made into pages for people and files for machines."""

@@ -1,0 +1,174 @@
+// One check: what was asked, who did it, what is right, what came, how far off, and what the others did.
+function makeCheck(data, words) {
+  const cases = new Map(data.cases.map(c => [c.id + '\n' + c.format, c]));
+  const byCheck = group(r => r.check), byCase = group(sameCase);
+
+  function sameCase(r) {
+    return r.case + '\n' + r.format + '\n' + r.quantity;
+  }
+
+  function group(key) {
+    const map = new Map();
+    for (const r of data.results) {
+      if (!map.has(key(r))) map.set(key(r), []);
+      map.get(key(r)).push(r);
+    }
+    return map;
+  }
+
+  const caseOf = r => cases.get(r.case + '\n' + r.format);
+  const formatOf = r => words.formats[r.format];
+
+  function exactOf(r) { // the payload names the choice where the case holds the same values
+    if (typeof r.got.exact !== 'string') return r.got.exact;
+    return caseOf(r).exact[r.quantity][r.got.exact].values.slice(r.got.start, r.got.start + r.got.got.length);
+  }
+
+  const size = shape => shape.reduce((n, extent) => n * extent, 1);
+  const publishedOf = r => r.quantity === 'value' && caseOf(r) && caseOf(r).published || [];
+  const hasColumn = r => Boolean(r.got) && publishedOf(r).length > 0 && publishedOf(r).length === size(r.shape || []);
+
+  const numbers = (text, format, exact) => td('num', decimalText(text, format, exact), text);
+
+  function excerpt(a) {
+    const format = words.formats[a.format], last = a.shape.length ? a.shape[a.shape.length - 1] : 1;
+    const total = size(a.shape);
+    const rows = [];
+    for (let at = 0; at < a.values.length; at += last || 1) {
+      rows.push(el('span', { class: 'row' }, a.values.slice(at, at + (last || 1)).map(v =>
+        el('span', { title: v }, decimalText(v, format)))));
+    }
+    const cut = total > a.values.length ? note(`the first ${a.values.length} of ${total}`) : null;
+    return [el('span', { class: 'shape' }, `${a.format} [${a.shape.join(', ')}]`), el('span', { class: 'array' }, rows), cut];
+  }
+
+  function asked(r) {
+    const clause = words.clauses[r.clause], c = caseOf(r);
+    return el('section', {}, el('h3', {}, 'What is asked'), terms([
+      ['clause', clause ? `${r.clause}: ${clause.text}` : r.clause],
+      ['kind', clause && [clause.kind, note(words.kinds[clause.kind] || '')]],
+      ['basis', r.basis && [r.basis, note(words.bases[r.basis] || '')]],
+      ['operation', r.operation],
+      ['format', r.format],
+      ['keywords', c && Object.entries(c.keywords).map(([k, v]) => `${k}=${v}`).join(', ')],
+      ['about', c && c.about],
+      ['source', c && c.source && el('code', {}, c.source)],
+    ]));
+  }
+
+  function asker(r) {
+    return el('section', {}, el('h3', {}, 'Who did it'), terms([
+      ['backend', r.backend],
+      ['API called', r.api && el('code', {}, r.api)],
+      ['origin', [r.origin || 'not recorded', note(words.origins[r.origin || ''] || '')]],
+      ['outcome', r.outcome],
+      ['inputs’ hash', r.input_hash && el('code', {}, r.input_hash)],
+      ['again', [el('code', { class: 'command' }, 'lossparity show ' + quoted(r.check))]],
+    ]));
+  }
+
+  const quoted = text => /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+
+  function inputs(r) {
+    const c = caseOf(r);
+    if (!c) return el('section', {}, el('h3', {}, 'Inputs'), el('p', {}, 'The record holds no inputs of this check.'));
+    const recipes = { ...c.recipes };
+    return el('section', {}, el('h3', {}, 'Inputs'),
+      el('p', { class: 'lead' }, 'The exact numbers that went in, already rounded to the format; their hex is in the tooltip.'),
+      terms(Object.entries(c.inputs).map(([name, a]) => [name, [...excerpt(a), recipes[name] ? note('recipe: ' + recipes[name]) : null]])));
+  }
+
+  function bounds(r) {
+    const w = r.worst, format = formatOf(r);
+    if (!w || !format) return null;
+    const got = parseNumber(w.got), exact = parseNumber(w.exact), unit = spacing(Number.isFinite(exact) ? exact : 1, format);
+    const error = Number.isFinite(got) && Number.isFinite(exact) ? Math.abs(got - exact) : null;
+    const model = words.bounds[format.bits === 16 ? 'narrow' : 'wide'];
+    const line = (name, distance, ulps, why) => el('tr', {}, rowHead('', name), td('num', short(distance)), td('num', short(ulps)),
+      td('num', distance && error !== null && name !== 'error' ? short(error / distance) : '–'), td('text', why));
+    const inUlp = distance => distance === null || distance === undefined ? null : distance / unit;
+    return table(`Why this bound: the worst element, ${placeText(w.index)}`,
+      [['distance', ''], ['absolute', 'num'], ['in ulp', 'num'], ['error / bound', 'num'], ['what it stands for', 'text']], [
+        line('error', error, r.ulp ?? inUlp(error), error === null ? 'not a distance: the classes differ' : 'distance from the exact value'),
+        line('tight bound', w.tight, inUlp(w.tight), model[0]),
+        line('loose bound', w.loose, inUlp(w.loose), model[1]),
+      ], { class: 'bounds' });
+  }
+
+  function elements(r) {
+    if (!r.got) return null;
+    const format = formatOf(r), exact = exactOf(r), shape = r.shape || [];
+    const worst = r.worst ? flatIndex(r.worst.index, shape) : -1;
+    const total = size(shape), printed = publishedOf(r), published = hasColumn(r);
+    const rows = r.got.got.map((got, i) => {
+      const flat = r.got.start + i;
+      return el('tr', { class: flat === worst ? 'worst' : null },
+        rowHead('num', [placeText(unravel(flat, shape)), ...(flat === worst ? [' ', el('span', { class: 'mark' }, 'worst')] : [])]),
+        numbers(exact[i], format, true), numbers(got, format), td('num', flat === worst && r.ulp !== undefined ? short(r.ulp) : distance(got, exact[i], format)),
+        published ? td('num', printed[flat]) : null);
+    });
+    const part = rows.length < total ? `, ${rows.length} of ${total} elements` : '';
+    return table(`Element by element${part}`,
+      [['index', 'num'], ['exact', 'num'], ['got', 'num'], ['error, ulp', 'num'], ...(published ? [['published', 'num']] : [])], rows, { class: 'elements' });
+  }
+
+  function permitted(r) {
+    const c = caseOf(r), choices = c && c.exact[r.quantity] ? Object.entries(c.exact[r.quantity]) : [];
+    if (choices.length < 2 && r.got) return null;
+    return choices.map(([name, a]) => [choices.length > 1 ? `permitted: ${name || 'the formula'}` : 'exact', excerpt(a)]);
+  }
+
+  function others(r) {
+    const same = byCase.get(sameCase(r));
+    if (same.length < 2) return null;
+    const flat = r.worst ? flatIndex(r.worst.index, r.shape || []) : r.got ? r.got.start : -1;
+    const at = flat < 0 || !(r.shape || []).length ? '' : ` at ${placeText(unravel(flat, r.shape || []))}`;
+    return table('The same case on every backend', [['backend', ''], ['origin', ''], ['verdict', ''], ['grade', ''], ['ulp', 'num'],
+      ['error / bound', 'num'], ['choice', ''], ['got' + at, 'num']], same.map(o => {
+      const got = o.got && flat >= 0 ? o.got.got[flat - o.got.start] : undefined;
+      const name = o === r ? el('b', {}, o.backend) : el('a', { href: addressOf({ ...readAddress(), check: o.check }) }, o.backend);
+      return el('tr', { class: o === r ? 'self' : null }, rowHead('', name), td('', o.origin || '–'), td('', tag(o.verdict)), td('', o.grade || '–'),
+        td('num', short(o.ulp)), td('num', short(o.bound_used)), td('', o.choice || '–'), numbers(got, formatOf(o)));
+    }));
+  }
+
+  function quantity(r) {
+    const c = caseOf(r);
+    const share = r.bound_used === undefined || r.bound_used === null ? '' : short(r.bound_used);
+    return el('section', { class: 'quantity' },
+      el('h3', {}, r.quantity === 'value' ? 'Value ' : 'Gradient ', tag(r.verdict)),
+      terms([
+        ['verdict', [r.verdict, note(words.verdicts[r.verdict] || '')]],
+        ['grade', r.grade && [r.grade, note((words.grades[r.grade] || '') + (r.verdict === 'pass' && r.grade === 'loose' ? '; a weak pass' : ''))]],
+        ['worst error', r.ulp !== undefined && r.ulp !== null && `${short(r.ulp)} ulp`],
+        ['error / bound', share && [share, note(`the run’s threshold is ${data.threshold}`)]],
+        ['settled by', r.tier && [r.tier, note(words.tiers[r.tier] || '')]],
+        ['choice', r.choice],
+        ['known deviation', r.deviation && [r.deviation, note([r.cause, r.message].filter(Boolean).join(' – '))]],
+        ['cause', !r.deviation && r.cause],
+        ['message', !r.deviation && r.message && el('span', { class: 'message' }, r.message)],
+        ['published', hasColumn(r) ? '' : publishedOf(r).join(', ')],
+        ['remark', r.quantity === 'value' && c && c.remark],
+        ...(permitted(r) || []),
+      ].filter(([, value]) => value !== false)),
+      bounds(r), elements(r), others(r));
+  }
+
+  return {
+    find: id => byCheck.get(id) || byCheck.get(id.replace(/#(value|gradient)$/, '')),
+    draw(results, place) {
+      const r = results[0];
+      byId('check').replaceChildren(
+        el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),
+        el('h1', { id: 'check-title', class: 'id', tabindex: '-1' }, breakable(r.check)),
+        el('p', {}, results.flatMap(x => [tag(x.verdict, `${x.quantity}: ${x.verdict}${x.grade ? ', ' + x.grade : ''}`), ' '])),
+        el('div', { class: 'columns' }, asked(r), asker(r)),
+        ...results.map(quantity), inputs(r));
+    },
+    missing(id, place) {
+      byId('check').replaceChildren(el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),
+        el('h1', { id: 'check-title', tabindex: '-1' }, 'No such check in this record'), el('p', { class: 'id' }, id),
+        el('p', {}, 'It may belong to another record, or to a case that was not selected.'));
+    },
+  };
+}

@@ -1,0 +1,122 @@
+// The list of checks: filter, order, and draw 200 rows at a time.
+const STEP = 200;
+const FIELDS = ['backend', 'suite', 'clause', 'format', 'origin', 'operation', 'quantity', 'deviation', 'cause', 'message'];
+const SELECTS = ['verdict', 'backend', 'suite', 'format', 'origin'];
+const COLUMNS = [
+  ['verdict', 'verdict', ''], ['check', 'case', 'id'], ['backend', 'backend', ''], ['format', 'format', ''],
+  ['quantity', 'quantity', ''], ['clause', 'clause', ''], ['grade', 'grade', ''], ['ulp', 'ulp', 'num'],
+  ['bound_used', 'error / bound', 'num'], ['', 'cause, message', 'text'],
+];
+
+function makeList(data, words) {
+  const gravity = Object.keys(words.verdicts), grades = Object.keys(words.grades);
+  const isWeak = r => r.verdict === 'pass' && r.grade === 'loose';
+  const orders = {
+    verdict: r => -gravity.indexOf(r.verdict), grade: r => r.grade ? grades.indexOf(r.grade) : -1,
+    ulp: r => r.ulp ?? -1, bound_used: r => r.bound_used ?? -1,
+  };
+  const texts = new Map();
+  const textOf = r => {
+    if (!texts.has(r)) texts.set(r, [r.check, r.api, r.cause, r.message, r.deviation].join('\n').toLowerCase());
+    return texts.get(r);
+  };
+  let found = [], drawn = 0, state = {};
+
+  function matches(r) {
+    const v = state.verdict;
+    if (v === 'failing' ? !words.failing.includes(r.verdict) : v === 'weak' ? !isWeak(r) : v && r.verdict !== v) return false;
+    if (FIELDS.some(field => state[field] !== undefined && state[field] !== (r[field] || 'none') && state[field] !== r[field])) return false;
+    return !state.q || textOf(r).includes(state.q.toLowerCase());
+  }
+
+  function ordered(results) {
+    if (!state.sort) return results;
+    const down = state.sort[0] === '-', key = down ? state.sort.slice(1) : state.sort;
+    const value = orders[key] || (r => r[key] || '');
+    const pairs = results.map(r => [value(r), r]);
+    pairs.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0) * (down ? -1 : 1));
+    return pairs.map(([, r]) => r);
+  }
+
+  function row(r) {
+    const verdict = isWeak(r) ? tag('weak', 'weak pass') : tag(r.verdict);
+    const said = [r.deviation, r.cause, r.message].filter(Boolean).join(' – ');
+    return el('tr', {},
+      td('', verdict),
+      rowHead('id', el('a', { href: addressOf({ ...state, check: r.check }), title: r.check }, breakable(r.case))),
+      td('', [r.backend, r.origin && r.origin !== 'native' ? el('span', { class: 'origin' }, r.origin) : '']),
+      td('', r.format), td('', r.quantity), td('', r.clause, (words.clauses[r.clause] || {}).text), td('', r.grade || '–'),
+      td('num', short(r.ulp)), td('num', short(r.bound_used)), td('text said', said, said));
+  }
+
+  function drawMore() {
+    const rows = found.slice(drawn, drawn + STEP).map(row);
+    byId('results').tBodies[0].append(...rows);
+    drawn += rows.length;
+    const left = found.length - drawn;
+    byId('more').hidden = left === 0;
+    byId('more').textContent = `Show ${Math.min(STEP, left)} more of ${left}`;
+  }
+
+  function drawHead() {
+    const down = (state.sort || '')[0] === '-', sorted = (state.sort || '').replace('-', '');
+    const heads = byId('results').tHead.rows[0];
+    const focused = [...heads.cells].findIndex(cell => cell.contains(document.activeElement));
+    heads.replaceChildren(...COLUMNS.map(([key, name, kind]) => {
+      if (!key) return el('th', { scope: 'col', class: kind }, name);
+      const is = key === sorted;
+      // The first click on a measure shows the worst first.
+      const next = is ? (down ? key : '-' + key) : orders[key] ? '-' + key : key;
+      return el('th', { scope: 'col', class: kind, 'aria-sort': is ? (down ? 'descending' : 'ascending') : 'none' },
+        el('a', { class: 'sort', href: addressOf({ ...state, check: '', sort: next }) }, name));
+    }));
+    if (focused >= 0) heads.cells[focused].firstElementChild.focus({ preventScroll: true });
+  }
+
+  function drawFilters() {
+    for (const name of SELECTS) {
+      const select = document.querySelector(`#filters select[name=${name}]`);
+      if (!select.options.length) fill(select, name);
+      const wanted = state[name] || '';
+      if (![...select.options].some(o => o.value === wanted)) select.append(el('option', { value: wanted }, wanted));
+      select.value = wanted;
+    }
+    const search = document.querySelector('#filters input[name=q]');
+    if (search.value !== (state.q || '')) search.value = state.q || ''; // leaves the cursor of whoever types alone
+    for (const button of document.querySelectorAll('#filters [data-preset]')) {
+      const filtered = FIELDS.some(f => state[f]) || state.q;
+      button.setAttribute('aria-pressed', String(!filtered && (state.verdict || '') === button.dataset.preset));
+    }
+    const chips = FIELDS.filter(f => state[f] && !SELECTS.includes(f));
+    byId('chips').replaceChildren(...chips.map(f =>
+      el('a', { href: addressOf({ ...state, [f]: '' }), title: 'Remove this filter' }, `${f}: ${state[f]} `, el('span', { 'aria-hidden': 'true' }, '×'))));
+  }
+
+  function fill(select, name) {
+    const counts = new Map();
+    for (const r of data.results) counts.set(r[name] || 'none', (counts.get(r[name] || 'none') || 0) + 1);
+    const extra = name === 'verdict' ? [['failing', data.results.filter(r => words.failing.includes(r.verdict)).length],
+      ['weak', data.results.filter(isWeak).length]] : [];
+    select.append(el('option', { value: '' }, 'any'));
+    for (const [value, count] of [...extra, ...counts]) select.append(el('option', { value }, `${value} (${count})`));
+  }
+
+  return {
+    get found() { return found; },
+    get drawn() { return drawn; },
+    drawMore,
+    filter(next) {
+      state = next;
+      found = ordered(data.results.filter(matches));
+    },
+    draw() {
+      drawn = 0;
+      byId('results').tBodies[0].replaceChildren();
+      byId('shown').textContent = found.length
+        ? `${found.length} of ${data.results.length} results` : `No result matches; ${data.results.length} are there. Press “All” to see them.`;
+      drawFilters();
+      drawHead();
+      drawMore();
+    },
+  };
+}

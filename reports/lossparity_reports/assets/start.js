@@ -1,0 +1,163 @@
+// Putting it together: the payload is read, then the address decides what is shown.
+const THEMES = ['auto', 'light', 'dark'];
+
+function showTheme() {
+  byId('theme').textContent = 'Theme: ' + (document.documentElement.dataset.theme || 'auto');
+}
+
+function nextTheme() {
+  const root = document.documentElement;
+  const next = THEMES[(THEMES.indexOf(root.dataset.theme || 'auto') + 1) % THEMES.length];
+  if (next === 'auto') delete root.dataset.theme;
+  else root.dataset.theme = next;
+  try {
+    localStorage.setItem('lossparity-theme', next);
+  } catch { /* storage is off: it lasts as long as the page */ }
+  showTheme();
+}
+
+function foldMatrix() {
+  const buttons = [...document.querySelectorAll('#matrix .fold')];
+  const set = (button, open) => {
+    button.setAttribute('aria-expanded', String(open));
+    button.closest('tbody').classList.toggle('closed', !open);
+  };
+  for (const button of buttons) {
+    set(button, false);
+    button.addEventListener('click', () => set(button, button.getAttribute('aria-expanded') === 'false'));
+  }
+  const all = byId('unfold');
+  if (!all) return;
+  all.addEventListener('click', () => {
+    const open = all.getAttribute('aria-expanded') === 'false';
+    all.setAttribute('aria-expanded', String(open));
+    all.textContent = open ? 'Hide all clauses' : 'Show all clauses';
+    buttons.forEach(button => set(button, open));
+  });
+}
+
+function jump(event) { // inside the page, and without losing the filter that the address holds
+  const target = byId(event.target.hash.slice(1));
+  event.preventDefault();
+  target.tabIndex = -1;
+  target.scrollIntoView();
+  target.focus({ preventScroll: true });
+}
+
+async function readPayload() {
+  const bytes = Uint8Array.from(atob(byId('payload').textContent.trim()), letter => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).json();
+}
+
+function run(data) {
+  const words = data.vocabulary, list = makeList(data, words), check = makeCheck(data, words);
+  const form = byId('filters'), search = form.elements.q, title = document.title;
+  let shownFilter = null, scrolled = 0, at = -1;
+
+  const checksFound = () => [...new Set(list.found.map(r => r.check))];
+  const go = state => {
+    history.pushState(null, '', addressOf(state));
+    show();
+  };
+
+  function place(state) {
+    const ids = checksFound(), here = ids.indexOf(state.check);
+    const link = (id, text) => id ? el('a', { href: addressOf({ ...state, check: id }) }, text) : el('span', { class: 'off' }, text);
+    return [el('a', { id: 'back', href: addressOf({ ...state, check: '' }) }, 'All checks'),
+      el('span', { class: 'steps' }, link(ids[here - 1], 'Previous'), here < 0 ? '' : ` ${here + 1} of ${ids.length} `, link(ids[here + 1], 'Next'))];
+  }
+
+  function show(first) {
+    const state = readAddress(), filter = addressOf({ ...state, check: '' });
+    const changed = filter !== shownFilter;
+    if (changed) list.filter({ ...state, check: '' });
+    const one = byId('check'), overview = byId('overview');
+    if (state.check) {
+      if (!overview.hidden) scrolled = window.scrollY;
+      if (changed) list.draw();
+      const results = check.find(state.check);
+      results ? check.draw(results, place(state)) : check.missing(state.check, place(state));
+      at = list.found.findIndex(r => r.check === state.check);
+      document.title = state.check + ' – lossparity';
+      overview.hidden = true;
+      one.hidden = false;
+      window.scrollTo(0, 0);
+      if (!first) byId('check-title').focus({ preventScroll: true });
+    } else {
+      const cameBack = overview.hidden;
+      one.hidden = true;
+      overview.hidden = false;
+      document.title = title;
+      if (changed) list.draw();
+      if (cameBack) {
+        window.scrollTo(0, scrolled);
+        focusRow();
+      } else if (changed && filter !== addressOf({})) {
+        reveal(byId('list'));
+      }
+    }
+    shownFilter = filter;
+  }
+
+  function reveal(section) { // a link from above was followed: a list that is in view already stays where it is
+    const { top, bottom } = section.getBoundingClientRect();
+    if (top > window.innerHeight / 2 || bottom < 0) section.scrollIntoView();
+  }
+
+  function focusRow() {
+    while (at >= list.drawn && list.drawn < list.found.length) list.drawMore();
+    const rows = byId('results').tBodies[0].rows;
+    if (rows[at]) rows[at].querySelector('a').focus();
+  }
+
+  function step(by) {
+    const state = readAddress();
+    if (state.check) {
+      const ids = checksFound(), next = ids[ids.indexOf(state.check) + by];
+      if (next) go({ ...state, check: next });
+    } else {
+      const row = document.activeElement.closest('#results tbody tr');
+      at = Math.max(0, Math.min(list.found.length - 1, row ? row.sectionRowIndex + by : at < 0 ? 0 : at + by));
+      focusRow();
+    }
+  }
+
+  function nextFailure() {
+    const state = readAddress();
+    const failing = [...new Set(data.results.filter(r => words.failing.includes(r.verdict)).map(r => r.check))];
+    if (failing.length) go({ ...state, check: failing[(failing.indexOf(state.check) + 1) % failing.length] });
+    else byId('shown').textContent = 'There is no unexplained failure.';
+  }
+
+  const help = () => byId('help').showModal();
+  listenToKeys({
+    '/': () => { if (readAddress().check) go({ ...readAddress(), check: '' }); setTimeout(() => { search.focus(); search.select(); }); },
+    j: () => step(1), k: () => step(-1), f: nextFailure, '?': help,
+    Escape: () => { if (readAddress().check) go({ ...readAddress(), check: '' }); },
+  });
+  byId('keys').addEventListener('click', help);
+  byId('more').addEventListener('click', () => list.drawMore());
+  form.addEventListener('submit', event => event.preventDefault());
+  form.addEventListener('change', event => {
+    if (event.target !== search) go({ ...readAddress(), [event.target.name]: event.target.value });
+  });
+  let wait;
+  search.addEventListener('input', () => {
+    clearTimeout(wait);
+    wait = setTimeout(() => { replaceAddress({ ...readAddress(), q: search.value }); show(); }, 120);
+  });
+  for (const button of form.querySelectorAll('[data-preset]')) {
+    button.addEventListener('click', () => go({ verdict: button.dataset.preset, sort: readAddress().sort }));
+  }
+  window.addEventListener('hashchange', () => show());
+  window.addEventListener('popstate', () => show());
+  show(true);
+}
+
+showTheme();
+byId('theme').addEventListener('click', nextTheme);
+for (const link of document.querySelectorAll('a.jump')) link.addEventListener('click', jump);
+foldMatrix();
+readPayload().then(run).catch(error => {
+  byId('shown').textContent = `The results cannot be read by this browser: ${error.message}`;
+});

@@ -1,0 +1,74 @@
+"""The page: a record as one self-contained HTML file that opens from disk and loads nothing.
+
+Every section is a module that works out what to say and a template that says it; the list of checks and the view of
+one check are drawn by the page's own script. Names and messages come from files and frameworks: they are escaped
+here, set as text by the script, and a content security policy lets no other script run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from lossparity.errors import UsageError
+from lossparity.record import Record
+from lossparity_reports import legend
+from lossparity_reports.groups import gather
+from lossparity_reports.matrix import arrange
+from lossparity_reports.payload import pack
+from lossparity_reports.summary import summarise
+
+__all__ = ["render", "write"]
+
+_HERE = Path(__file__).parent
+_SCRIPTS = ("numbers.js", "elements.js", "address.js", "list.js", "check.js", "keys.js", "start.js")
+
+
+def write(record: Record, path: Path) -> None:
+    """Write the page of a record, making its folder; UsageError when that is not possible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(render(record), encoding="utf-8", errors="replace", newline="\n")
+    except OSError as error:
+        raise UsageError(
+            f"the page cannot be written: {error.strerror}", where=str(path), hint="choose another --output"
+        ) from None
+
+
+def render(record: Record) -> str:
+    """Return the page of a record as HTML."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = _asset("page.css")
+    script = "(() => {\n'use strict';\n" + "\n".join(map(_asset, _SCRIPTS)) + "\n})();"
+    theme = _asset("theme.js")
+    return environment.get_template("page.html.j2").render(
+        record=record,
+        summary=summarise(record),
+        groups=gather(record.results),
+        matrix=arrange(record.results),
+        legend=legend,
+        style=Markup(style),
+        theme=Markup(theme),
+        script=Markup(script),
+        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
+        f"script-src {_hash(theme)} {_hash(script)}",
+        payload=pack(record),
+    )
+
+
+def _asset(name: str) -> str:
+    return (_HERE / "assets" / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

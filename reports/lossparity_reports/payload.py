@@ -1,0 +1,58 @@
+"""What the page's script reads: the record's results and cases, and the words' meanings, as compressed JSON."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from typing import Any
+
+import msgspec
+
+from lossparity.formats import FORMATS
+from lossparity.record import CaseLine, Record, Result
+from lossparity.spec import CLAUSES
+from lossparity_reports import legend
+from lossparity_reports.address import suite_of
+from lossparity_reports.figures import digits
+from lossparity_reports.summary import FAILING
+
+__all__ = ["pack"]
+
+
+def pack(record: Record) -> str:
+    """Return gzip in base64; its alphabet holds nothing that HTML could read as markup."""
+    cases = {(c.id, c.format): c for c in record.cases}
+    content = {
+        "results": [_result(r, cases.get((r.case, r.format))) for r in record.results],
+        "cases": [msgspec.to_builtins(c) for c in record.cases],
+        "threshold": record.header.threshold,
+        "vocabulary": {
+            "failing": sorted(FAILING),
+            "verdicts": legend.VERDICTS,
+            "grades": legend.GRADES,
+            "origins": legend.ORIGINS,
+            "tiers": legend.TIERS,
+            "kinds": legend.KINDS,
+            "bases": legend.BASES,
+            "bounds": legend.BOUNDS,
+            "clauses": {c.id: msgspec.to_builtins(c) for c in CLAUSES.values()},
+            "formats": {
+                f.name: {"digits": digits(f), "precision": f.precision, "emin": f.emin, "bits": f.bits}
+                for f in FORMATS.values()
+            },
+        },
+    }
+    return base64.b64encode(gzip.compress(msgspec.json.encode(content), mtime=0)).decode("ascii")
+
+
+def _result(result: Result, case: CaseLine | None) -> dict[str, Any]:
+    """Return a result as a mapping; exact values that stand in its case are replaced by the choice they stand under."""
+    content: dict[str, Any] = msgspec.to_builtins(result)
+    content["suite"] = suite_of(result.case)
+    window = result.got
+    if window is not None and case is not None:
+        for choice, known in case.exact.get(result.quantity, {}).items():
+            if known.values[window.start : window.start + len(window.exact)] == window.exact:
+                content["got"]["exact"] = choice
+                break
+    return content

@@ -1,0 +1,156 @@
+"""The answer of a record in one sentence, and the counts that it rests on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lossparity.model import Grade, Verdict
+from lossparity.record import Record, Result
+from lossparity_reports.legend import ORIGINS, VERDICTS, WEAK
+
+__all__ = ["FAILING", "Count", "Summary", "is_judged", "is_weak", "summarise"]
+
+FAILING = frozenset(v.value for v in Verdict if v.failing)
+_ABSENT = frozenset({Verdict.UNSUPPORTED.value, Verdict.UNAVAILABLE.value})
+_BLAME = {
+    "native": "the framework's own (native)",
+    "composed": "composed by our adapter, so not blamed on the framework",
+    "manual": "the manual chain, so not blamed on the framework",
+    "target": "the function under check",
+    "": "whose work it was is not recorded, since the call did not return",
+}
+
+
+def is_judged(result: Result) -> bool:
+    """Whether the result counts in the denominator: everything but unsupported and unavailable."""
+    return result.verdict not in _ABSENT
+
+
+def is_weak(result: Result) -> bool:
+    """Whether it is a pass that only the loose bound admits."""
+    return result.verdict == Verdict.PASS.value and result.grade == Grade.LOOSE.value
+
+
+def _is_certified(result: Result) -> bool:
+    return is_judged(result) and result.verdict != Verdict.UNDECIDED.value and result.grade != Grade.UNCERTIFIED.value
+
+
+@dataclass(frozen=True)
+class Count:
+    """One line of the table of counts: `numbers` has the whole first, then one number an origin."""
+
+    name: str
+    icon: str
+    meaning: str
+    numbers: tuple[int, ...]
+    of: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """`state` is failing, clean, empty or incomplete; `blame`, `notes` and `warnings` are further sentences."""
+
+    state: str
+    sentence: str
+    blame: tuple[str, ...]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    origins: tuple[str, ...]
+    counts: tuple[Count, ...]
+
+
+def summarise(record: Record) -> Summary:
+    """Summarise a record."""
+    results = record.results
+    verdicts = Counter(r.verdict for r in results)
+    failing = sum(verdicts[v] for v in FAILING)
+    judged = sum(map(is_judged, results))
+    present = {r.origin for r in results}
+    origins = tuple(o for o in ORIGINS if o in present) + tuple(sorted(present - ORIGINS.keys()))
+    state = "failing" if failing else "clean" if judged else "empty"
+    return Summary(
+        state=state if record.complete else "incomplete",
+        sentence=_incomplete(record) + _sentence(verdicts, failing, judged),
+        blame=_blame([r for r in results if r.verdict in FAILING]),
+        notes=_notes(results, judged),
+        warnings=_warnings(record, verdicts),
+        origins=origins,
+        counts=_counts(results, origins),
+    )
+
+
+def _incomplete(record: Record) -> str:
+    if record.complete:
+        return ""
+    why = record.broken or "it has no last line, so the run was cut off"
+    return f"This record is incomplete: {why}. Up to there: "
+
+
+def _sentence(verdicts: Counter[str], failing: int, judged: int) -> str:
+    total = verdicts.total()
+    if not total:
+        return "Nothing was judged: the record holds no result."
+    if not judged:
+        return f"Nothing was judged: {_plural(total, 'result')}, all unsupported or unavailable."
+    head = f"{_plural(failing, 'unexplained failure')}" if failing else "No unexplained failure"
+    parts = [f"{verdicts['pass']} of {_plural(judged, 'result')} pass"]
+    parts += [_plural(verdicts["known"], "known deviation")] if verdicts["known"] else []
+    parts += [f"{verdicts['stale']} stale"] if verdicts["stale"] else []
+    parts += [f"{verdicts['undecided']} undecided"] if verdicts["undecided"] else []
+    return f"{head}: {', '.join(parts)}."
+
+
+def _blame(failures: Sequence[Result]) -> tuple[str, ...]:
+    lines = []
+    for origin in sorted({r.origin for r in failures}, key=lambda o: list(_BLAME).index(o) if o in _BLAME else 9):
+        backends = Counter(r.backend for r in failures if r.origin == origin)
+        who = ", ".join(f"{name} {count}" for name, count in backends.most_common())
+        lines.append(f"{who}: {_BLAME.get(origin, origin)}.")
+    return tuple(lines)
+
+
+def _notes(results: Sequence[Result], judged: int) -> tuple[str, ...]:
+    if not judged:
+        return ()
+    passed, weak = sum(r.verdict == "pass" for r in results), sum(map(is_weak, results))
+    certified, absent = sum(map(_is_certified, results)), len(results) - judged
+    return (
+        f"{weak} of {_plural(passed, 'pass', 'passes')} weak: only the loose bound admits them.",
+        f"{certified} of {judged} certified ({_share(certified, judged)}).",
+        *([f"{absent} more unsupported or unavailable, never counted as passes."] if absent else []),
+    )
+
+
+def _warnings(record: Record, verdicts: Counter[str]) -> tuple[str, ...]:
+    said = Counter(record.footer.results if record.footer else {})
+    if not said or said == verdicts:
+        return ()
+    return (f"The record's last line counts {_plural(said.total(), 'result')}, the record holds {verdicts.total()}.",)
+
+
+def _counts(results: Sequence[Result], origins: tuple[str, ...]) -> tuple[Count, ...]:
+    groups = [results, *([r for r in results if r.origin == o] for o in origins)]
+    every = tuple(len(g) for g in groups)
+    judged = tuple(sum(map(is_judged, g)) for g in groups)
+    passed = tuple(sum(r.verdict == "pass" for r in g) for g in groups)
+    lines = [Count("judged", "", "all results but unsupported and unavailable ones: the denominator", judged, every)]
+    words = [*VERDICTS, *sorted({r.verdict for r in results} - VERDICTS.keys())]
+    for word in ["pass", *(w for w in words if w != "pass")]:
+        numbers = tuple(sum(r.verdict == word for r in g) for g in groups)
+        lines.append(Count(word, word, VERDICTS.get(word, ""), numbers, every if word in _ABSENT else judged))
+        if word == "pass":
+            lines.append(Count("weak", "weak", WEAK, tuple(sum(map(is_weak, g)) for g in groups), passed))
+    certified = tuple(sum(map(_is_certified, g)) for g in groups)
+    lines.append(Count("certified", "", "judged, neither undecided nor uncertified", certified, judged))
+    return tuple(lines)
+
+
+def _plural(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def _share(part: int, whole: int) -> str:
+    # Rounded down: 100 % is said only when it is all.
+    return f"{int(1000 * part / whole) / 10:g} %"

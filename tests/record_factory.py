@@ -1,0 +1,289 @@
+"""Records made in memory, with real numbers and every verdict, for the tests of what reads a record."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lossparity.formats import FORMATS, ulp
+from lossparity.record import (
+    CaseLine,
+    Environment,
+    Excerpt,
+    Footer,
+    Header,
+    NotTested,
+    Record,
+    Result,
+    Window,
+    Worst,
+)
+from lossparity.spec import CLAUSES
+
+__all__ = ["HOSTILE", "empty", "everything", "many", "passing"]
+
+HOSTILE = "<script>alert(1)</script>"
+
+_BACKENDS = {
+    "torch": ("native", "torch.nn.functional.cross_entropy"),
+    "tensorflow": ("composed", "tf.nn.log_softmax, tf.gather"),
+    "jax": ("composed", "jax.nn.log_softmax, jnp.take_along_axis"),
+    "numpy": ("composed", "np.exp, np.sum"),
+    "torch.manual": ("manual", "torch.exp, torch.sum"),
+}
+_SUITES = {
+    "worked-example": ("S1", "N1"),
+    "label-smoothing": ("C1", "C2"),
+    "extreme-logits": ("S2", "S9", "D2"),
+    "masks": ("S3", "S6", "Q2"),
+    "targets": ("N2", "N3", "N4"),
+}
+
+
+def _hexes(values: np.ndarray) -> list[str]:
+    return [float(v).hex() for v in values.ravel()]
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """Logits of a case in a format, the exact loss and gradient of each row, target 0."""
+
+    logits: np.ndarray
+    value: np.ndarray
+    gradient: np.ndarray
+
+    @classmethod
+    def of(cls, seed: int, fmt: str, rows: int = 2, classes: int = 5) -> _Numbers:
+        logits = FORMATS[fmt].round(np.random.RandomState(seed).normal(0, 2, (rows, classes)))
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        total = np.exp(shifted).sum(axis=1, keepdims=True)
+        gradient = np.exp(shifted) / total
+        gradient[:, 0] -= 1
+        return cls(logits, np.log(total[:, 0]) - shifted[:, 0], gradient)
+
+
+def _case(suite: str, clause: str, number: int, fmt: str, numbers: _Numbers, *, remark: str = "") -> CaseLine:
+    return CaseLine(
+        id=f"{suite}/{clause.lower()}-{number}/reduction=none",
+        format=fmt,
+        clause=clause,
+        operation="cross_entropy",
+        source=f"cases/{suite}.yaml:{10 + number}:5",
+        input_hash=f"{zlib.crc32(f'{suite} {number} {fmt}'.encode()):016x}",
+        about=CLAUSES[clause].text,
+        inputs={
+            "logits": Excerpt(fmt, list(numbers.logits.shape), _hexes(numbers.logits)),
+            "target": Excerpt("int64", [len(numbers.value)], ["0"] * len(numbers.value)),
+            "upstream": Excerpt(fmt, [len(numbers.value)], _hexes(np.resize([1.0, -0.5, 2.0], numbers.value.shape))),
+        },
+        keywords={"reduction": "none"},
+        exact={
+            "value": {"": Excerpt("float64", list(numbers.value.shape), _hexes(numbers.value))},
+            "gradient": {"": Excerpt("float64", list(numbers.gradient.shape), _hexes(numbers.gradient))},
+        },
+        recipes={"logits": f"normal, seed {number}, scale 2"},
+        published=[f"{v:.4f}" for v in numbers.value],
+        remark=remark,
+    )
+
+
+_GRADE_ERRORS = {"exact": 0.0, "faithful": 0.4, "tight": 2.2, "loose": 3.6, "wrong": 900.0}
+_TIGHT, _LOOSE = 3.0, 5.0  # bounds in ulp
+
+
+def _judged(case: CaseLine, numbers: _Numbers, backend: str, quantity: str, grade: str, **more: Any) -> Result:
+    """Make a result whose largest error, in the element with the largest exact value, is that of a grade."""
+    fmt = FORMATS[case.format]
+    exact = numbers.value if quantity == "value" else numbers.gradient
+    got = fmt.round(exact).copy()
+    at = int(np.argmax(np.abs(exact)))
+    unit = float(ulp(exact, fmt).ravel()[at])
+    got.ravel()[at] = fmt.round(exact.ravel()[at] + _GRADE_ERRORS[grade] * unit)
+    error = abs(float(got.ravel()[at] - exact.ravel()[at]))
+    start = max(0, min(at - 8, exact.size - 16))
+    origin, api = _BACKENDS[backend]
+    worst = Worst(
+        index=[int(i) for i in np.unravel_index(at, exact.shape)],
+        got=float(got.ravel()[at]).hex(),
+        exact=float(exact.ravel()[at]).hex(),
+        tight=_TIGHT * unit,
+        loose=_LOOSE * unit,
+    )
+    return Result(
+        check=f"{case.id}/{case.format}@{backend}",
+        quantity=quantity,
+        case=case.id,
+        clause=case.clause,
+        basis=CLAUSES[case.clause].basis,
+        operation=case.operation,
+        backend=backend,
+        format=case.format,
+        verdict=more.pop("verdict", "fail" if grade == "wrong" else "pass"),
+        outcome="produced",
+        origin=origin,
+        api=api,
+        grade=grade,
+        ulp=error / unit,
+        bound_used=error / (_LOOSE * unit),
+        tier="float64",
+        shape=list(exact.shape),
+        got=Window(start, _hexes(got)[start : start + 16], _hexes(exact)[start : start + 16]),
+        worst=worst,
+        input_hash=case.input_hash,
+        **more,
+    )
+
+
+def _unjudged(case: CaseLine, backend: str, quantity: str, verdict: str, outcome: str, **more: Any) -> Result:
+    return Result(
+        check=f"{case.id}/{case.format}@{backend}",
+        quantity=quantity,
+        case=case.id,
+        clause=case.clause,
+        basis=CLAUSES[case.clause].basis,
+        operation=case.operation,
+        backend=backend,
+        format=case.format,
+        verdict=verdict,
+        outcome=outcome,
+        **more,
+    )
+
+
+def _environments() -> list[Environment]:
+    details = {"device": "cpu", "threads": "1", "summation": "lanes", "subnormals": "gradual", "TF32": "off"}
+    names = [name for name in _BACKENDS if "." not in name]
+    return [
+        *(
+            Environment(n, True, {"version": f"{i + 1}.13.0", "python": "3.11.9", **details})
+            for i, n in enumerate(names)
+        ),
+        Environment("torch:cuda", False, reason="torch sees no CUDA device"),
+    ]
+
+
+def _header() -> Header:
+    return Header(1, "0.1.0", "5f2c9a" * 10, "2026-01-02T03:04:05Z", "lossparity run -b torch -b 'jax*'", "loose")
+
+
+def _finished(record: Record, not_tested: list[NotTested]) -> Record:
+    counts = Counter(r.verdict for r in record.results)
+    failing = any(counts[v] for v in ("fail", "error", "crash", "timeout"))
+    record.footer = Footer(dict(counts), not_tested, 12.34, int(failing))
+    return record
+
+
+def empty() -> Record:
+    """Make a complete record of a run that found nothing to do."""
+    return _finished(Record(_header()), [NotTested("everything", "no framework is installed", 120)])
+
+
+def many(count: int) -> Record:
+    """Make a complete record of at least `count` results, nearly all of them passes."""
+    record = Record(_header(), _environments())
+    grades = ("exact", "faithful", "faithful", "tight")
+    numbered = itertools.count(1)
+    while len(record.results) < count:
+        number = next(numbered)
+        for place, ((suite, clauses), fmt) in enumerate(itertools.product(_SUITES.items(), FORMATS)):
+            numbers = _Numbers.of(100 * number + place, fmt)
+            case = _case(suite, clauses[number % len(clauses)], number, fmt, numbers)
+            record.cases.append(case)
+            for turn, backend in enumerate(_BACKENDS):
+                grade = grades[(number + turn) % len(grades)]
+                if fmt in ("bfloat16", "float16") and (number + turn) % 9 == 0:
+                    grade = "loose"
+                for quantity in ("value", "gradient"):
+                    record.results.append(_judged(case, numbers, backend, quantity, grade))
+    return _finished(record, [])
+
+
+def passing() -> Record:
+    """Make a complete record in which everything passes."""
+    return many(200)
+
+
+def everything() -> Record:
+    """Make a complete record with every verdict, a permitted choice, wrong classes and hostile text everywhere."""
+    record = many(400)
+    numbers = _Numbers.of(99, "float32")
+    case = _case("label-smoothing", "C1", 99, "float32", numbers, remark=f"printed from rounded numbers {HOSTILE}")
+    hostile = _case(f"hostile{HOSTILE}", "G1", 1, "float64", _Numbers.of(98, "float64"))
+    mask = _case("masks", "S6", 98, "float16", _Numbers.of(97, "float16"))
+    record.cases += [case, hostile, mask]
+    nan = Worst([1], "nan", float(numbers.value[1]).hex(), None, None)
+    record.results += [
+        _judged(case, numbers, "torch", "value", "wrong", cause="smoothing mass e/(K-1) on the other classes"),
+        _judged(case, numbers, "torch", "gradient", "tight"),
+        _judged(case, numbers, "jax", "value", "faithful"),
+        _judged(case, numbers, "tensorflow", "value", "loose"),
+        Result(
+            check=f"{case.id}/float32@numpy",
+            quantity="value",
+            case=case.id,
+            clause="C1",
+            basis="convention",
+            operation="cross_entropy",
+            backend="numpy",
+            format="float32",
+            verdict="fail",
+            outcome="produced",
+            origin="composed",
+            api="np.exp",
+            grade="wrong",
+            shape=[2],
+            got=Window(0, [_hexes(FORMATS["float32"].round(numbers.value))[0], "nan"], _hexes(numbers.value)),
+            worst=nan,
+            cause="NaN for a number",
+            message="exp overflows before the maximum is subtracted",
+        ),
+        _judged(
+            case,
+            numbers,
+            "torch.manual",
+            "value",
+            "wrong",
+            verdict="known",
+            deviation="manual-exp-overflow",
+            cause="inf",
+            message="the manual chain does not subtract the maximum",
+        ),
+        _judged(mask, _Numbers.of(97, "float16"), "torch", "value", "exact", choice="nan"),
+        _judged(
+            mask,
+            _Numbers.of(97, "float16"),
+            "jax",
+            "value",
+            "exact",
+            verdict="stale",
+            deviation="jax-all-masked",
+            message="declared for jax below 0.4",
+        ),
+        _unjudged(mask, "tensorflow", "value", "undecided", "produced", grade="uncertified", origin="composed"),
+        _unjudged(
+            hostile,
+            "torch",
+            "value",
+            "error",
+            "raised",
+            origin="native",
+            cause=f"raises {HOSTILE}",
+            message="</script><!--",
+        ),
+        _unjudged(hostile, "jax", "value", "crash", "crashed", message="killed by signal 11 (SIGSEGV)"),
+        _unjudged(hostile, "tensorflow", "value", "timeout", "timed out", message="stopped after 30 s"),
+        _unjudged(hostile, "numpy", "value", "unsupported", "declined", message=f"no {HOSTILE} here"),
+        _unjudged(hostile, "torch.manual", "value", "unavailable", "declined", message="no such device"),
+    ]
+    return _finished(
+        record,
+        [
+            NotTested("torch+compile", "no C++ compiler", 60),
+            NotTested("speed", "not asked for", 0),
+        ],
+    )

@@ -1,0 +1,484 @@
+"""The page: what it says for every state of a record, that text stays text, and that its script does its work."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+import record_factory as factory
+from lossparity.errors import UsageError
+from lossparity.formats import FORMATS
+from lossparity.record import Footer, Record, Result, Worst
+from lossparity_reports import html
+from lossparity_reports.address import address
+from lossparity_reports.figures import decimal
+from lossparity_reports.groups import gather
+from lossparity_reports.matrix import arrange
+from lossparity_reports.summary import summarise
+
+_BLOCKS = {"td", "th", "tr", "p", "div", "dt", "dd", "small", "caption"}
+_VOID = {"meta", "link", "input", "wbr", "br", "path", "use"}
+
+
+class Page(HTMLParser):
+    """A parsed page: its elements in order, and their text by id, tag and class."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.by_id: dict[str, str] = {}
+        self.by_tag: dict[str, list[str]] = {}
+        self.by_class: dict[str, list[str]] = {}
+        self._open: list[tuple[str, dict[str, str], list[str]]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.elements.append((tag, given))
+        if tag in _BLOCKS:
+            self.handle_data(" ")
+        if tag not in _VOID:
+            self._open.append((tag, given, []))
+
+    def handle_data(self, data: str) -> None:
+        for _, _, texts in self._open:
+            texts.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _VOID:
+            return
+        opened, given, texts = self._open.pop()
+        assert opened == tag, f"<{opened}> is closed by </{tag}>"
+        text = " ".join("".join(texts).split())
+        self.by_tag.setdefault(tag, []).append(text)
+        self.by_class.setdefault(given.get("class", ""), []).append(text)
+        if "id" in given:
+            self.by_id[given["id"]] = text
+
+
+def _page(record: Record) -> Page:
+    return Page(html.render(record))
+
+
+def _result(number: int, **changes: Any) -> Result:
+    base = {
+        "check": f"s/c{number}/float32@torch",
+        "quantity": "value",
+        "case": f"s/c{number}",
+        "clause": "S1",
+        "basis": "mathematics",
+        "operation": "softmax",
+        "backend": "torch",
+        "format": "float32",
+        "verdict": "pass",
+        "outcome": "produced",
+        "origin": "native",
+    }
+    return Result(**{**base, **changes})
+
+
+def _record(*results: Result) -> Record:
+    record = factory.empty()
+    record.results = list(results)
+    counts: dict[str, int] = {}
+    for result in results:
+        counts[result.verdict] = counts.get(result.verdict, 0) + 1
+    record.footer = Footer(counts, [], 1.0, 0)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("results", "state", "sentence"),
+    [
+        ([], "empty", "Nothing was judged: the record holds no result."),
+        (["unsupported", "unavailable"], "empty", "Nothing was judged: 2 results, all unsupported or unavailable."),
+        (["pass"], "clean", "No unexplained failure: 1 of 1 result pass."),
+        (
+            ["pass", "pass", "known", "unsupported"],
+            "clean",
+            "No unexplained failure: 2 of 3 results pass, 1 known deviation.",
+        ),
+        (["pass", "stale", "undecided"], "clean", "No unexplained failure: 1 of 3 results pass, 1 stale, 1 undecided."),
+        (["fail", "pass"], "failing", "1 unexplained failure: 1 of 2 results pass."),
+        (["fail", "error", "crash", "timeout"], "failing", "4 unexplained failures: 0 of 4 results pass."),
+    ],
+)
+def test_the_answer_is_one_sentence_for_every_state(results: list[str], state: str, sentence: str) -> None:
+    record = _record(*(_result(n, verdict=v) for n, v in enumerate(results)))
+    summary = summarise(record)
+    assert (summary.state, summary.sentence) == (state, sentence)
+    page = _page(record)
+    assert page.by_tag["h1"] == [sentence]
+    assert page.by_tag["title"] == [f"{sentence} \N{EN DASH} lossparity"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"), [("", "was cut off"), ("line 7 is cut off or damaged: truncated", "line 7 is cut off")]
+)
+def test_an_incomplete_record_is_said_to_be_incomplete(broken: str, why: str) -> None:
+    record = factory.passing()
+    if broken:
+        record.broken = broken
+    else:
+        record.footer = None
+    page = _page(record)
+    assert page.by_tag["h1"][0].startswith("This record is incomplete: ")
+    assert why in page.by_tag["h1"][0]
+    assert "No unexplained failure: 200 of 200 results pass." in page.by_tag["h1"][0]
+    assert "what the run never came to is not known" in html.render(record)
+    assert summarise(record).state == "incomplete"
+
+
+def test_blame_goes_to_native_results_only() -> None:
+    record = _record(
+        _result(1, verdict="fail"),
+        _result(2, verdict="fail", backend="jax", origin="composed"),
+        _result(3, verdict="crash", backend="numpy", origin=""),
+        _result(4, backend="tensorflow"),
+    )
+    assert summarise(record).blame == (
+        "torch 1: the framework's own (native).",
+        "jax 1: composed by our adapter, so not blamed on the framework.",
+        "numpy 1: whose work it was is not recorded, since the call did not return.",
+    )
+
+
+def test_counts_add_up_over_verdicts_and_origins() -> None:
+    record = factory.everything()
+    lines = {line.name: line for line in summarise(record).counts}
+    verdicts = [name for name, line in lines.items() if line.icon == name and name != "weak"]
+    assert set(verdicts) == {r.verdict for r in record.results}
+    assert sum(lines[v].numbers[0] for v in verdicts) == len(record.results)
+    for line in lines.values():
+        assert line.numbers[0] == sum(line.numbers[1:])
+        assert line.of[0] == sum(line.of[1:])
+        assert all(n <= of for n, of in zip(line.numbers, line.of, strict=True))
+    assert lines["weak"].numbers[0] == sum(r.verdict == "pass" and r.grade == "loose" for r in record.results) > 0
+    absent = lines["unsupported"].numbers[0] + lines["unavailable"].numbers[0]
+    assert lines["judged"].numbers[0] == len(record.results) - absent
+    assert lines["certified"].numbers[0] == lines["judged"].numbers[0] - lines["undecided"].numbers[0]
+
+
+def test_a_share_is_100_percent_only_when_it_is_all() -> None:
+    results = [_result(n) for n in range(4999)] + [_result(5000, verdict="undecided", grade="uncertified")]
+    assert "4999 of 5000 certified (99.9 %)." in summarise(_record(*results)).notes
+    assert "4999 of 4999 certified (100 %)." in summarise(_record(*results[:-1])).notes
+
+
+def test_a_footer_that_counts_otherwise_is_a_warning() -> None:
+    record = factory.passing()
+    assert record.footer is not None
+    assert summarise(record).warnings == ()
+    record.results.pop()
+    assert summarise(record).warnings == ("The record's last line counts 200 results, the record holds 199.",)
+    assert "the record holds 199." in " ".join(_page(record).by_tag["p"])
+
+
+def test_known_deviations_are_grouped_with_reason_and_the_simplest_example() -> None:
+    declared = {"verdict": "known", "deviation": "torch-17", "cause": "nan", "message": "fixed upstream"}
+    record = _record(
+        _result(1111, **declared), _result(2, **declared), _result(3, **{**declared, "verdict": "stale"}), _result(4)
+    )
+    (group,) = gather(record.results).deviations
+    assert (group.name, group.count, group.text) == ("torch-17", 3, "nan \N{EN DASH} fixed upstream")
+    assert group.verdicts == (("known", 2), ("stale", 1))
+    assert group.example == "s/c2/float32@torch"
+    page = _page(record)
+    assert "torch-17" in page.by_id["deviations"]
+    assert "nan \N{EN DASH} fixed upstream" in page.by_id["deviations"]
+    assert ("a", {"href": "#check=s/c2/float32@torch"}) in page.elements
+
+
+def test_what_was_not_tested_is_listed_with_reasons_and_counts() -> None:
+    page = _page(factory.everything())
+    for text in (
+        "torch+compile 60 checks no C++ compiler",
+        f"unsupported numpy 1 1 result no {factory.HOSTILE} here",
+        "unavailable torch.manual 1 1 result no such device",
+    ):
+        assert text in page.by_id["untested"]
+
+
+def test_unexplained_failures_are_listed_without_the_script_fifty_at_most() -> None:
+    worst = Worst([0, 3], "0x1.99999a0000000p-4", "0x1.8p-4", 1e-9, 2e-9)
+    failing = [_result(n, verdict="fail", grade="wrong", worst=worst, ulp=9.0, bound_used=4.5) for n in range(60)]
+    page = _page(_record(*failing, _result(99)))
+    rows = re.findall(r"s/c\d+/float32@torch", page.by_id["failures"])
+    assert len(set(rows)) == 50
+    assert "The simplest 50 of 60 unexplained failures" in page.by_tag["summary"]
+    for number in ("0.100000001", "0.09375", "[0, 3]", "4.5"):
+        assert number in page.by_id["failures"]
+
+
+def test_matrix_cells_have_word_count_worst_and_origin() -> None:
+    results = [
+        _result(1, grade="exact", ulp=0.25),
+        _result(2, grade="loose", ulp=3.14159),
+        _result(3, clause="S2", verdict="known"),
+        _result(4, backend="jax", origin="composed", verdict="fail", grade="wrong", ulp=None),
+        _result(5, backend="jax", origin="composed", grade="tight", ulp=2.0),
+        _result(6, backend="numpy", verdict="unsupported", origin=""),
+    ]
+    matrix = arrange(results)
+    assert matrix.backends == ("torch", "jax", "numpy")
+    (row,) = matrix.rows
+    torch, jax, numpy = row.cells
+    assert torch is not None
+    assert jax is not None
+    assert numpy is not None
+    assert (torch.word, torch.passed, torch.judged, torch.others) == ("1 known", 2, 3, "1 weak")
+    assert (torch.grade, torch.ulp, torch.origins) == ("loose", "3.14", ())
+    assert (jax.word, jax.grade, jax.ulp, jax.origins) == ("1 fail", "wrong", "\N{EN DASH}", ("composed",))
+    assert (numpy.word, numpy.judged) == ("1 unsupported", 0)
+    assert [c.name for c in row.clauses] == ["S1", "S2"]
+    assert row.clauses[1].cells[1] is None
+    assert row.clauses[0].cells[0] is not None
+    assert row.clauses[0].cells[0].address == "#suite=s&clause=S1&backend=torch"
+
+
+def test_nothing_is_loaded_and_no_other_script_may_run() -> None:
+    text = html.render(factory.everything())
+    page = Page(text)
+    for tag, attributes in page.elements:
+        assert "style" not in attributes
+        assert not [name for name in attributes if name.startswith("on")]
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            assert attributes.get(name, "#").startswith(("#", "data:,")), (tag, attributes)
+    style = page.by_tag["style"][0]
+    assert "url(" not in style
+    assert "@import" not in style
+    policy = next(a["content"] for t, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+
+
+def test_hostile_text_stays_text() -> None:
+    page = _page(factory.everything())
+    assert [t for t, _ in page.elements].count("script") == 3
+    assert "alert" not in [t for t, _ in page.elements]
+    said = " ".join(page.by_tag["td"] + page.by_tag["th"])
+    assert said.count(factory.HOSTILE) > 3
+    assert "</script><!--" in said
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_tables_have_real_headers() -> None:
+    page = _page(factory.everything())
+    heads = [a for t, a in page.elements if t == "th"]
+    assert heads
+    assert all(a.get("scope") in {"col", "row", "rowgroup"} for a in heads)
+
+
+def _payload(page: Page) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(page.by_id["payload"])))
+    return content
+
+
+def test_the_payload_holds_the_whole_record() -> None:
+    record = factory.everything()
+    content = _payload(_page(record))
+    cases = {(c["id"], c["format"]): c for c in content["cases"]}
+    assert len(cases) == len(record.cases)
+    assert len(content["results"]) == len(record.results)
+    shared = 0
+    for packed, result in zip(content["results"], record.results, strict=True):
+        assert packed.pop("suite") == result.case.split("/")[0]
+        if result.got is not None and isinstance(packed["got"]["exact"], str):
+            whole = cases[result.case, result.format]["exact"][result.quantity][packed["got"]["exact"]]["values"]
+            start = result.got.start
+            packed["got"]["exact"] = whole[start : start + len(result.got.got)]
+            shared += 1
+        assert packed == msgspec.json.decode(msgspec.json.encode(result))
+    assert shared > 0
+
+
+def test_ten_thousand_results_are_small_and_quick() -> None:
+    record = factory.many(10_000)
+    start = time.process_time()
+    text = html.render(record)
+    assert time.process_time() - start < 2
+    assert len(text.encode()) < 1_500_000
+
+
+def test_the_same_record_makes_the_same_page() -> None:
+    assert html.render(factory.everything()) == html.render(factory.everything())
+
+
+def test_words_of_a_newer_record_are_shown_as_they_are() -> None:
+    record = _record(_result(1, verdict="pondering", clause="Z9", grade="sublime", origin="dreamt"), _result(2))
+    said = " ".join(_page(record).by_tag["table"])
+    for word in ("pondering", "Z9", "sublime", "dreamt"):
+        assert word in said
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_decimals_come_back_as_the_same_number(name: str) -> None:
+    fmt = FORMATS[name]
+    numbers = fmt.round(
+        np.random.RandomState(7).normal(0, 1, 2000) * 2.0 ** np.random.RandomState(8).randint(-12, 12, 2000)
+    )
+    for x in [*numbers, fmt.largest, fmt.smallest_normal, 2.0 ** (fmt.emin + 1 - fmt.precision), 0.0]:
+        shown = decimal(float(x).hex(), name)
+        assert float(fmt.round(float(shown))) == x, shown
+        assert (
+            len(shown.lstrip("-").partition("e")[0].replace(".", "").lstrip("0"))
+            <= {"float64": 17, "float32": 9, "float16": 5, "bfloat16": 4}[name]
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("nan", "nan"), ("-inf", "-inf"), ("-0x0.0p+0", "-0"), ("seven", "seven"), ("0x1.8p+9999", "0x1.8p+9999")],
+)
+def test_what_is_no_finite_number_is_shown_as_well(text: str, shown: str) -> None:
+    assert decimal(text, "float32") == shown
+
+
+def test_write_makes_the_folder_and_says_where_it_cannot(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "page.html"
+    html.write(factory.empty(), path)
+    assert path.read_text(encoding="utf-8") == html.render(factory.empty())
+    with pytest.raises(UsageError) as caught:
+        html.write(factory.empty(), path / "below-a-file.html")
+    assert str(path) in caught.value.where
+    assert caught.value.hint
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_contrast_is_that_of_wcag_aa(theme: int) -> None:
+    style = _page(factory.empty()).by_tag["style"][0]
+    colours = {
+        name: pair[theme]
+        for name, *pair in re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", style)
+    }
+    grounds = ("ground", "raised", "bad-wash", "mark-wash")
+    texts, signs = ("ink", "soft", "link"), ("good", "bad", "known", "stale", "doubt", "control", "focus")
+    for ground in grounds:
+        for names, least in ((texts, 4.5), (signs, 3.0)):
+            for name in names:
+                light, dark = sorted((_luminance(colours[name]), _luminance(colours[ground])), reverse=True)
+                assert (light + 0.05) / (dark + 0.05) >= least, f"{name} on {ground}"
+
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    """Return a Chromium; without one the test is skipped, or fails where LOSSPARITY_REQUIRE_BROWSER is set."""
+    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if found is None:
+        reason = f"no Chromium is installed (looked for {', '.join(_BROWSERS)})"
+        if os.environ.get("LOSSPARITY_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def _dump(browser: str, folder: Path, page: Path, fragment: str = "") -> Page:
+    """Return the page as the script left it; fail when anything was said on the console."""
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+    options += ["--disable-component-update", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=10000"]
+    done = subprocess.run(
+        [browser, *options, f"--user-data-dir={folder / 'profile'}", "--dump-dom", page.as_uri() + fragment],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in done.stderr, done.stderr
+    return Page(done.stdout)
+
+
+def test_the_script_lists_the_results(browser: str, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    record = factory.everything()
+    html.write(record, path)
+    page = _dump(browser, tmp_path, path)
+    assert page.by_id["shown"] == f"{len(record.results)} of {len(record.results)} results"
+    rows = [a for t, a in page.elements if t == "a" and "title" in a and "@" in a["title"]]
+    assert [a["title"] for a in rows] == [r.check for r in record.results[:200]]
+    assert page.by_id["more"] == f"Show 200 more of {len(record.results) - 200}"
+    page = _dump(browser, tmp_path, path, "#verdict=failing&q=SIGSEGV&sort=-ulp")
+    assert page.by_id["shown"] == f"1 of {len(record.results)} results"
+    assert "killed by signal 11" in page.by_id["results"]
+    assert "descending" in [a.get("aria-sort") for _, a in page.elements]
+
+
+def test_a_link_to_a_check_shows_it(browser: str, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    record = factory.everything()
+    html.write(record, path)
+    failing = next(r for r in record.results if r.cause.startswith("smoothing mass"))
+    assert failing.worst is not None
+    page = _dump(browser, tmp_path, path, address(check=failing.check))
+    said = page.by_id["check"]
+    assert page.by_id["check-title"] == failing.check
+    for text in (
+        "the smoothing mass is e/K on every class",
+        "torch.nn.functional.cross_entropy",
+        "a failure is the framework's own",
+        failing.cause,
+        "recipe: normal, seed 99, scale 2",
+        f"printed from rounded numbers {factory.HOSTILE}",
+        "The same case on every backend",
+    ):
+        assert text in said
+    got, exact = decimal(failing.worst.got, "float32"), decimal(failing.worst.exact, "float32", exact=True)
+    assert f"[0] worst {exact} {got} 900 4.6511" in page.by_class["worst"]
+    assert "hidden" in next(a for t, a in page.elements if a.get("id") == "overview")
+    assert "hidden" not in next(a for t, a in page.elements if a.get("id") == "check")
+    assert [t for t, _ in page.elements].count("script") == 3
+
+
+@pytest.mark.parametrize("backend", ["torch+compile", "a&b=c#d%41"])
+def test_links_keep_ids_with_every_character(browser: str, tmp_path: Path, backend: str) -> None:
+    path = tmp_path / "page.html"
+    check = f"s/é {factory.HOSTILE}/float32@{backend}"
+    html.write(_record(_result(1), _result(2, check=check, backend=backend, verdict="fail")), path)
+    page = _dump(browser, tmp_path, path, address(check=check))
+    assert page.by_id["check-title"] == check
+    back = next(a["href"] for _, a in page.elements if a.get("id") == "back")
+    assert back == "#list"
+    page = _dump(browser, tmp_path, path, "#check=s/gone@nowhere")
+    assert "No such check in this record" in page.by_id["check"]
+
+
+def test_an_id_may_be_typed_into_the_address_as_it_is(browser: str, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    check = "s/c1/reduction=mean/float32@torch:cuda+compile"
+    html.write(_record(_result(1, check=check, backend="torch:cuda+compile")), path)
+    for typed in (check, f"{check}#value"):
+        page = _dump(browser, tmp_path, path, f"#check={typed}")
+        assert page.by_id["check-title"] == check
+
+
+def test_an_empty_and_an_incomplete_record_open_without_complaint(browser: str, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    html.write(factory.empty(), path)
+    assert _dump(browser, tmp_path, path).by_id["shown"].startswith("No result matches; 0 are there.")
+    record = dataclasses.replace(factory.everything(), footer=None)
+    html.write(record, path)
+    assert _dump(browser, tmp_path, path).by_id["shown"] == f"{len(record.results)} of {len(record.results)} results"
