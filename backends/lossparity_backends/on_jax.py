@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Callable, Mapping
 
@@ -44,10 +45,8 @@ class Jax:
 
     def describe(self) -> Mapping[str, str]:
         """Return versions, the device and the traits; XLA flushes subnormal numbers on the CPU."""
-        import jaxlib
-
         device = platform.machine() if self._device.platform == "cpu" else str(self._device.device_kind)
-        return {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "device": device, "subnormals": "flushed"}
+        return {"jax": jax.__version__, "jaxlib": version("jaxlib"), "device": device, "subnormals": "flushed"}
 
     def to_device(self, array: Array) -> Tensor:
         """Copy the data to the device; bfloat16 by its bits."""
@@ -96,7 +95,8 @@ def _log_softmax(x: Tensor) -> Tensor:
 
 
 def _reduced(losses: Tensor, divisor: Any, reduction: str) -> Tensor:
-    return {"none": lambda: losses, "mean": lambda: jnp.sum(losses) / divisor, "sum": lambda: jnp.sum(losses)}[reduction]()
+    total = losses if reduction == "none" else jnp.sum(losses)
+    return total / divisor if reduction == "mean" else total
 
 
 def _selected(target: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
@@ -107,9 +107,7 @@ def _selected(target: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor
     return valid, jnp.where(valid, target, 0)
 
 
-def _indexed(
-    z: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, e: float, reduction: str
-) -> Tensor:
+def _indexed(z: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, e: float, reduction: str) -> Tensor:
     """The loss for class indices, class axis last: (1 - e) w_y (-z_y) + (e / K) sum_c w_c (-z_c)."""
     k = z.shape[-1]
     valid, safe = _selected(target, k, ignore_index)

@@ -64,9 +64,10 @@ class Numpy:
         """Call the function; its gradient is the function's own `gradient` attribute."""
 
         def pullback(upstream: Tensor) -> Any:
-            if not hasattr(function, "gradient"):
+            gradient: Callable[..., Any] | None = getattr(function, "gradient", None)
+            if gradient is None:
                 raise Unsupported("NumPy cannot differentiate and the function has no attribute `gradient`")
-            return function.gradient(first, *rest, upstream, **keywords)
+            return gradient(first, *rest, upstream, **keywords)
 
         return function(first, *rest, **keywords), pullback
 
@@ -263,121 +264,104 @@ def _hand_z(x: Tensor) -> Tensor:
     return np.log(_hand_p(x))
 
 
+def _count(x: Tensor, axis: int) -> Any:
+    return x.dtype.type(x.shape[axis])
+
+
 def _hand_reduced(losses: Tensor, reduction: str) -> Tensor:
-    n = losses.dtype.type(losses.shape[0])
     total = _rows(losses[None, :, 0])[0, 0]
-    return {"none": losses[:, 0], "mean": total / n, "sum": total}[reduction]
-
-
-def _hand_nll(z: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return _hand_reduced(_rows(-_one_hot(z, target) * z), reduction)
-
-
-def _hand_cross_entropy(
-    x: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "mean"
-) -> Tensor:
-    z, e, k = _hand_z(x), x.dtype.type(label_smoothing), x.dtype.type(x.shape[1])
-    nll = _hand_nll(z, target, reduction)
-    if not label_smoothing:
-        return nll
-    return e * (_hand_reduced(-_rows(z), reduction) / k) + (x.dtype.type(1) - e) * nll
+    return {"none": losses[:, 0], "mean": total / _count(losses, 0), "sum": total}[reduction]
 
 
 def _hand_upstream(x: Tensor, upstream: Tensor, reduction: str) -> Tensor:
-    up = upstream / x.dtype.type(x.shape[0]) if reduction == "mean" else upstream
+    up = upstream / _count(x, 0) if reduction == "mean" else upstream
     return np.broadcast_to(np.asarray(up)[..., None], (x.shape[0], 1)).astype(x.dtype)
+
+
+@_with_gradient(lambda x, upstream: np.exp(x) * upstream)
+def _hand_exp(x: Tensor) -> Tensor:
+    return np.exp(x)
+
+
+@_with_gradient(lambda x, upstream: np.exp(x) * upstream[:, None])
+def _hand_row_sum(x: Tensor) -> Tensor:
+    return _rows(np.exp(x))[:, 0]
+
+
+@_with_gradient(lambda x, upstream: _hand_p(x) * (upstream - _rows(_hand_p(x) * upstream)))
+def _hand_softmax(x: Tensor) -> Tensor:
+    return _hand_p(x)
+
+
+@_with_gradient(lambda x, upstream: upstream - _hand_p(x) * _rows(upstream))
+def _hand_log_softmax(x: Tensor) -> Tensor:
+    return _hand_z(x)
+
+
+@_with_gradient(lambda x, upstream: (x.dtype.type(1) - _count(x, 1) * _hand_p(x)) * upstream[:, None])
+def _hand_log_softmax_row_sum(x: Tensor) -> Tensor:
+    return _rows(_hand_z(x))[:, 0]
+
+
+@_with_gradient(
+    lambda z, target, upstream, reduction="mean": -_one_hot(z, target) * _hand_upstream(z, upstream, reduction)
+)
+def _hand_nll_loss(z: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    return _hand_reduced(_rows(-_one_hot(z, target) * z), reduction)
+
+
+def _hand_smoothing_term_gradient(x: Tensor, upstream: Tensor, reduction: str = "mean") -> Tensor:
+    return (_hand_p(x) - x.dtype.type(1) / _count(x, 1)) * _hand_upstream(x, upstream, reduction)
+
+
+@_with_gradient(_hand_smoothing_term_gradient)
+def _hand_smoothing_term(x: Tensor, reduction: str = "mean") -> Tensor:
+    return _hand_reduced(-_rows(_hand_z(x)), reduction) / _count(x, 1)
 
 
 def _hand_cross_entropy_gradient(
     x: Tensor, target: Tensor, upstream: Tensor, label_smoothing: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
-    e, k = x.dtype.type(label_smoothing), x.dtype.type(x.shape[1])
-    q = (x.dtype.type(1) - e) * _one_hot(x, target) + e / k
+    e = x.dtype.type(label_smoothing)
+    q = (x.dtype.type(1) - e) * _one_hot(x, target) + e / _count(x, 1)
     return (_hand_p(x) - q) * _hand_upstream(x, upstream, reduction)
 
 
-def _hand_softmax_gradient(x: Tensor, upstream: Tensor) -> Tensor:
-    p = _hand_p(x)
-    return p * (upstream - _rows(p * upstream))
-
-
-def _hand(function: Callable[..., Any], gradient: Callable[..., Any]) -> Callable[..., Any]:
-    def stage(*arguments: Any, **keywords: Any) -> Any:
-        return function(*arguments, **keywords)
-
-    return _with_gradient(gradient)(stage)
+@_with_gradient(_hand_cross_entropy_gradient)
+def _hand_cross_entropy(x: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
+    nll = _hand_nll_loss(_hand_z(x), target, reduction)
+    if not label_smoothing:
+        return nll
+    e = x.dtype.type(label_smoothing)
+    return e * _hand_smoothing_term(x, reduction) + (x.dtype.type(1) - e) * nll
 
 
 _COMPOSED: Implementation = {
-    "softmax": (Entry(_softmax, "numpy.exp, numpy.sum", COMPOSED),),
-    "log_softmax": (Entry(_log_softmax, "numpy.exp, numpy.sum, numpy.log", COMPOSED),),
-    "nll_loss": (Entry(_nll_loss, "numpy indexing, numpy.sum", COMPOSED),),
-    "cross_entropy": (Entry(_cross_entropy, "numpy.exp, numpy.log, numpy.sum", COMPOSED),),
-    "one_hot": (Entry(_one_hot, "numpy.equal", COMPOSED),),
-    "exp": (Entry(_exp, "numpy.exp", COMPOSED),),
-    "row_sum": (Entry(_row_sum, "numpy.exp, numpy.sum", COMPOSED),),
-    "log_softmax_row_sum": (Entry(_log_softmax_row_sum, "numpy.exp, numpy.log, numpy.sum", COMPOSED),),
-    "smoothing_term": (Entry(_smoothing_term, "numpy.exp, numpy.log, numpy.mean", COMPOSED),),
+    name: (Entry(function, api, COMPOSED),)
+    for name, function, api in (
+        ("softmax", _softmax, "numpy.exp, numpy.sum"),
+        ("log_softmax", _log_softmax, "numpy.exp, numpy.sum, numpy.log"),
+        ("nll_loss", _nll_loss, "numpy indexing, numpy.sum"),
+        ("cross_entropy", _cross_entropy, "numpy.exp, numpy.log, numpy.sum"),
+        ("one_hot", _one_hot, "numpy.equal"),
+        ("exp", _exp, "numpy.exp"),
+        ("row_sum", _row_sum, "numpy.exp, numpy.sum"),
+        ("log_softmax_row_sum", _log_softmax_row_sum, "numpy.exp, numpy.log, numpy.sum"),
+        ("smoothing_term", _smoothing_term, "numpy.exp, numpy.log, numpy.mean"),
+    )
 }
 
 _MANUAL: Implementation = {
-    "one_hot": (Entry(_one_hot, "numpy.equal", MANUAL, worked_example),),
-    "exp": (Entry(_hand(np.exp, lambda x, up: np.exp(x) * up), "numpy.exp", MANUAL, worked_example),),
-    "row_sum": (
-        Entry(
-            _hand(lambda x: _rows(np.exp(x))[:, 0], lambda x, up: np.exp(x) * up[:, None]),
-            "numpy.exp, numpy.sum",
-            MANUAL,
-            worked_example,
-        ),
-    ),
-    "softmax": (Entry(_hand(_hand_p, _hand_softmax_gradient), "exp / sum", MANUAL, worked_example),),
-    "log_softmax": (
-        Entry(
-            _hand(_hand_z, lambda x, up: up - _hand_p(x) * _rows(up)), "log(exp / sum)", MANUAL, worked_example
-        ),
-    ),
-    "log_softmax_row_sum": (
-        Entry(
-            _hand(
-                lambda x: _rows(_hand_z(x))[:, 0],
-                lambda x, up: (x.dtype.type(1) - x.dtype.type(x.shape[1]) * _hand_p(x)) * up[:, None],
-            ),
-            "sum(log(exp / sum))",
-            MANUAL,
-            worked_example,
-        ),
-    ),
-    "nll_loss": (
-        Entry(
-            _hand(
-                _hand_nll,
-                lambda z, y, up, reduction="mean": -_one_hot(z, y) * _hand_upstream(z, up, reduction),
-            ),
-            "-sum(onehot * z)",
-            MANUAL,
-            worked_example,
-        ),
-    ),
-    "smoothing_term": (
-        Entry(
-            _hand(
-                lambda x, reduction="mean": _hand_reduced(-_rows(_hand_z(x)), reduction) / x.dtype.type(x.shape[1]),
-                lambda x, up, reduction="mean": (
-                    (_hand_p(x) - x.dtype.type(1) / x.dtype.type(x.shape[1])) * _hand_upstream(x, up, reduction)
-                ),
-            ),
-            "-sum(log(exp / sum)) / K",
-            MANUAL,
-            worked_example,
-        ),
-    ),
-    "cross_entropy": (
-        Entry(
-            _hand(_hand_cross_entropy, _hand_cross_entropy_gradient),
-            "-sum(onehot * log(exp / sum)), LabelSmoothing_CrossEntropy",
-            MANUAL,
-            worked_example,
-        ),
-    ),
+    name: (Entry(function, api, MANUAL, worked_example),)
+    for name, function, api in (
+        ("softmax", _hand_softmax, "exp / sum"),
+        ("log_softmax", _hand_log_softmax, "log(exp / sum)"),
+        ("nll_loss", _hand_nll_loss, "-sum(onehot * z)"),
+        ("cross_entropy", _hand_cross_entropy, "-sum(onehot * log(exp / sum)), LabelSmoothing_CrossEntropy"),
+        ("one_hot", _one_hot, "numpy.equal"),
+        ("exp", _hand_exp, "numpy.exp"),
+        ("row_sum", _hand_row_sum, "numpy.exp, numpy.sum"),
+        ("log_softmax_row_sum", _hand_log_softmax_row_sum, "sum(log(exp / sum))"),
+        ("smoothing_term", _hand_smoothing_term, "-sum(log(exp / sum)) / K"),
+    )
 }

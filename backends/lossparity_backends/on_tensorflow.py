@@ -117,9 +117,7 @@ def _product(a: Tensor, minus_z: Tensor) -> Tensor:
     return tf.where((a == 0) & tf.math.is_inf(minus_z), tf.zeros_like(product), product)
 
 
-def _indexed(
-    z: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, e: float, reduction: str
-) -> Tensor:
+def _indexed(z: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, e: float, reduction: str) -> Tensor:
     """The loss for class indices, class axis last: (1 - e) w_y (-z_y) + (e / K) sum_c w_c (-z_c)."""
     valid, safe = _selected(target, int(z.shape[-1]), ignore_index)
     picked = tf.gather(z, safe, axis=-1, batch_dims=len(z.shape) - 1)

@@ -6,6 +6,7 @@ import platform
 from typing import Any, Callable, Mapping
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from lossparity.formats import Array
@@ -14,8 +15,6 @@ from lossparity_backends.calls import worked_example
 
 __all__ = ["Torch"]
 
-Tensor = torch.Tensor
-_FORMATS = {torch.float64: "float64", torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 
 
 class Torch:
@@ -55,7 +54,7 @@ class Torch:
         if held.dtype is torch.bfloat16:
             return Array("bfloat16", held.view(torch.int16).numpy().view("<u2"))
         data = held.numpy()
-        return Array(_FORMATS.get(held.dtype, data.dtype.name), data)
+        return Array(str(data.dtype.name), data)
 
     def vjp(
         self, function: Callable[..., Any], first: Tensor, rest: tuple[Any, ...], keywords: Mapping[str, Any]
@@ -107,8 +106,12 @@ def _log_softmax_row_sum(x: Tensor) -> Tensor:
 
 def _smoothing_term(x: Tensor, reduction: str = "mean") -> Tensor:
     rows = -torch.mean(_log_softmax(x), dim=_axis(x), dtype=_wide(x))
-    reduced = {"none": lambda r: r, "mean": torch.mean, "sum": torch.sum}[reduction](rows)
-    return reduced.to(x.dtype)
+    return _reduced(rows, reduction).to(x.dtype)
+
+
+def _reduced(losses: Tensor, reduction: str) -> Tensor:
+    total = losses if reduction == "none" else torch.sum(losses)
+    return total / losses.shape[0] if reduction == "mean" else total
 
 
 # The worked example, stage by stage, in the format itself: nothing is shifted, so exp overflows early.
@@ -131,17 +134,12 @@ def _hand_log_softmax_row_sum(x: Tensor) -> Tensor:
     return torch.sum(_hand_z(x), dim=1)
 
 
-def _hand_reduced(losses: Tensor, reduction: str) -> Tensor:
-    total = torch.sum(losses)
-    return {"none": losses, "mean": total / losses.shape[0], "sum": total}[reduction]
-
-
 def _hand_nll(z: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    return _hand_reduced(-torch.sum(_one_hot(z, target) * z, dim=1), reduction)
+    return _reduced(-torch.sum(_one_hot(z, target) * z, dim=1), reduction)
 
 
 def _hand_smoothing_term(x: Tensor, reduction: str = "mean") -> Tensor:
-    return _hand_reduced(-torch.sum(_hand_z(x), dim=1), reduction) / x.shape[1]
+    return _reduced(-torch.sum(_hand_z(x), dim=1), reduction) / x.shape[1]
 
 
 def _hand_cross_entropy(x: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
@@ -159,9 +157,7 @@ _LIBRARY: Implementation = {
     "one_hot": (Entry(_one_hot, "torch.nn.functional.one_hot, Tensor.to", COMPOSED),),
     "exp": (Entry(torch.exp, "torch.exp", NATIVE),),
     "row_sum": (Entry(_row_sum, "torch.exp, torch.sum", COMPOSED),),
-    "log_softmax_row_sum": (
-        Entry(_log_softmax_row_sum, "torch.nn.functional.log_softmax, torch.sum", COMPOSED),
-    ),
+    "log_softmax_row_sum": (Entry(_log_softmax_row_sum, "torch.nn.functional.log_softmax, torch.sum", COMPOSED),),
     "smoothing_term": (Entry(_smoothing_term, "torch.nn.functional.log_softmax, torch.mean", COMPOSED),),
 }
 

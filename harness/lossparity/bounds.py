@@ -16,7 +16,7 @@ import numpy as np
 from lossparity.formats import FORMATS, Format
 from lossparity.reference.enclosures import Balls
 from lossparity.reference.formulas import coefficients, core, divisor
-from lossparity.reference.rows import ELEMENTWISE, PER_ROW, Floats, Rows
+from lossparity.reference.rows import ELEMENTWISE, Floats, Rows
 
 __all__ = ["Bounds", "bounds"]
 
@@ -58,7 +58,9 @@ class Arithmetic:
 
     def growth(self, n: int) -> float:
         """Relative error G of a sum of n terms of one sign: (1 + u)^h - 1, rounded to the format where kept wider."""
-        height = max(n - 1, 0) if self.lanes == 1 else min(max(n - 1, 0), -(-n // self.lanes) + self.lanes.bit_length() - 1)
+        height = max(n - 1, 0)
+        if self.lanes > 1:
+            height = min(height, -(-n // self.lanes) + self.lanes.bit_length() - 1)
         steps = height * np.log1p(self.sum_unit) + (np.log1p(self.u) if self.sum_rounded else 0.0)
         return float(np.expm1(steps))
 

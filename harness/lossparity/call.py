@@ -20,9 +20,7 @@ __all__ = ["call"]
 _MOST_MESSAGE = 2000
 
 
-def call(
-    framework: Framework, implementation: Implementation, request: Request
-) -> Union[Produced, Raised, Declined]:
+def call(framework: Framework, implementation: Implementation, request: Request) -> Union[Produced, Raised, Declined]:
     """Make one call of an implementation and say what came of it."""
     entry = next((e for e in implementation.get(request.operation, ()) if e.accepts(request)), None)
     if entry is None:
@@ -30,7 +28,7 @@ def call(
     try:
         tensors = {name: framework.to_device(a) for name, a in request.arrays.items()}
         value, pullback = framework.vjp(entry.function, *_arguments(request, tensors))
-        produced = framework.to_numpy(value)
+        produced = _result(framework, value)
     except (Unsupported, NotImplementedError) as error:
         return Declined(_said(error))
     except Exception as error:  # noqa: BLE001 - whatever a framework raises is its outcome
@@ -52,11 +50,18 @@ def _gradient(framework: Framework, pullback: Any, tensors: Mapping[str, Any]) -
     if "upstream" not in tensors:
         return None
     try:
-        return framework.to_numpy(pullback(tensors["upstream"]))
+        return _result(framework, pullback(tensors["upstream"]))
     except (Unsupported, NotImplementedError) as error:
         return Declined(_said(error))
     except Exception as error:  # noqa: BLE001 - whatever a framework raises is its outcome
         return Raised(type(error).__name__, _said(error))
+
+
+def _result(framework: Framework, value: Any) -> Array:
+    try:
+        return framework.to_numpy(value)
+    except (AttributeError, KeyError, TypeError) as error:  # not a tensor at all, or of a type that no format is
+        raise TypeError(f"the result, of type {type(value).__name__}, is not an array of numbers: {error}") from error
 
 
 def _said(error: BaseException) -> str:
@@ -64,8 +69,10 @@ def _said(error: BaseException) -> str:
 
 
 def _unmodified(framework: Framework, request: Request, tensors: Mapping[str, Any]) -> bool:
-    return all(
-        framework.to_numpy(tensors[name]).data.tobytes() == np.ascontiguousarray(given.data).tobytes()
-        for name, given in request.arrays.items()
-    )
-
+    try:
+        return all(
+            framework.to_numpy(tensors[name]).data.tobytes() == np.ascontiguousarray(given.data).tobytes()
+            for name, given in request.arrays.items()
+        )
+    except Exception:  # noqa: BLE001 - an input that cannot be read any more was given away or deleted
+        return False

@@ -70,9 +70,7 @@ def _refused(kind: str, message: str, certified: Certified) -> Judgement:
     return Judgement(Grade.WRONG, kind, None, None, None, certified.tier, certified.high, None, message)
 
 
-def _ranks(
-    got: Floats, result: str, fmt: str, certified: Certified, bounds: Bounds
-) -> tuple[Ranks, Ranks, Floats]:
+def _ranks(got: Floats, result: str, fmt: str, certified: Certified, bounds: Bounds) -> tuple[Ranks, Ranks, Floats]:
     """Return each element's best and worst possible rank, and its error (infinite where the class is wrong)."""
     exact, low, radius = certified.high, certified.low, certified.radius
     with np.errstate(all="ignore"):
@@ -96,7 +94,13 @@ def _towards(high: Floats, low: Floats) -> Floats:
 
 def _graded(error: Floats, spacing: Floats, bounds: Bounds) -> Ranks:
     ranks = np.select(
-        [~np.isfinite(bounds.loose), error <= spacing / 2, error < spacing, error <= bounds.tight, error <= bounds.loose],
+        [
+            ~np.isfinite(bounds.loose),
+            error <= spacing / 2,
+            error < spacing,
+            error <= bounds.tight,
+            error <= bounds.loose,
+        ],
         [_UNCERTIFIED, Grade.EXACT.rank, Grade.FAITHFUL.rank, Grade.TIGHT.rank, Grade.LOOSE.rank],
         _WRONG,
     )
@@ -107,14 +111,14 @@ def _same_class(got: Floats, exact: Floats, result: str, margin: Floats) -> npt.
     """Whether NaN meets NaN, an infinity its like, or an infinity a number beyond the result format's range (D3)."""
     fmt = FORMATS[result]
     overflow = fmt.largest + float(ulp(fmt.largest, fmt)) / 2
-    beyond = np.isinf(got) & np.isfinite(exact) & (np.sign(got) == np.sign(exact)) & (np.abs(exact) + margin >= overflow)
+    beyond = (
+        np.isinf(got) & np.isfinite(exact) & (np.sign(got) == np.sign(exact)) & (np.abs(exact) + margin >= overflow)
+    )
     # binary64 cannot hold a larger number, so an exact result beyond it stands as an infinity and may not be finite.
     return (np.isnan(got) & np.isnan(exact)) | (np.isinf(got) & (got == exact)) | beyond
 
 
-def _judged(
-    ranks: Ranks, error: Floats, got: Floats, fmt: str, certified: Certified, bounds: Bounds
-) -> Judgement:
+def _judged(ranks: Ranks, error: Floats, got: Floats, fmt: str, certified: Certified, bounds: Bounds) -> Judgement:
     if got.size == 0:
         return Judgement(Grade.EXACT, "", 0.0, 0.0, None, certified.tier, certified.high, bounds, "")
     with np.errstate(all="ignore"):

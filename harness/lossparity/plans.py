@@ -176,9 +176,7 @@ class Question:
             return Finding(quantity, Verdict.FAIL, "produced", "no-raise", message=said, got=got)
         return found[0]
 
-    def _graded(
-        self, got: Array, quantity: Quantity, judgement: Judgement, choice: str, threshold: Grade
-    ) -> Finding:
+    def _graded(self, got: Array, quantity: Quantity, judgement: Judgement, choice: str, threshold: Grade) -> Finding:
         verdict, kind, message = Verdict.PASS, judgement.kind, judgement.message
         if judgement.grade is Grade.UNCERTIFIED:
             verdict = Verdict.UNDECIDED

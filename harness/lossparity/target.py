@@ -29,7 +29,7 @@ def load(target: str) -> Callable[..., Any]:
         found: Any = _module(where)
     except ImportError:
         raise
-    except Exception as error:  # a user's file may fail in any way while it is imported
+    except (Exception, SystemExit) as error:  # a user's file may fail in any way while it is imported
         raise ImportError(f"{where} fails when it is imported: {type(error).__name__}: {error}") from error
     for part in name.split("."):
         if not hasattr(found, part):
@@ -49,10 +49,12 @@ def _module(where: str) -> ModuleType:
     if not path.is_file():
         raise ImportError(f"no such file: {where}")
     sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A file that is called like a module in use must not take its place.
+    name = f"target_{path.stem}" if path.stem in sys.modules else path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -60,8 +62,11 @@ def _module(where: str) -> ModuleType:
 def implementation(target: str, operation: str) -> Implementation:
     """Make the table of one entry for a user's function; its checks with unknown keywords are unsupported."""
     function = load(target)
-    parameters = inspect.signature(function).parameters.values()
-    names = {p.name for p in parameters}
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise ImportError(f"{target} does not tell its keywords ({error}): wrap it in a function that does") from error
+    names = {p.name for p in parameters if p.kind is not inspect.Parameter.POSITIONAL_ONLY}
     anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
     def accepts(request: Request) -> bool:

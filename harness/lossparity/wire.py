@@ -21,12 +21,15 @@ __all__ = ["encode", "pack_outcome", "pack_request", "read", "unpack_outcome", "
 
 _LENGTH = struct.Struct("<Q")
 _MOST_HEADER = 1 << 24
+_MOST_ARRAY = 1 << 33
+_STEP = 1 << 20
 
 
 def encode(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[bytes]:
     """Return the message as byte strings to be written one after the other."""
     listed = [[name, a.format, list(a.shape)] for name, a in arrays.items()]
-    text = json.dumps({**header, "arrays": listed}).encode()
+    # A lone surrogate, from the name of a file say, could not be written to a record.
+    text = json.dumps({**header, "arrays": listed}, ensure_ascii=False).encode(errors="replace")
     return [_LENGTH.pack(len(text)), text, *(np.ascontiguousarray(a.data).tobytes() for a in arrays.values())]
 
 
@@ -39,8 +42,8 @@ def read(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
         header = json.loads(_exactly(stream, length))
         listed = header.pop("arrays")
         arrays = {str(name): _array(stream, str(fmt), shape) for name, fmt, shape in listed}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WireError(f"not a message: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WireError(f"not a message: {type(error).__name__}: {error}") from error
     return header, arrays
 
 
@@ -48,15 +51,20 @@ def _array(stream: BinaryIO, fmt: str, shape: list[int]) -> Array:
     if fmt not in FORMATS and fmt not in INTEGERS:
         raise WireError(f"unknown array format {fmt!r}")
     dtype = np.dtype(FORMATS[fmt].storage if fmt in FORMATS else INTEGERS[fmt])
+    # No length is 0 in the product, so that an array without elements cannot announce more than can be indexed.
+    if not all(type(n) is int and n >= 0 for n in shape) or math.prod(max(n, 1) for n in shape) > _MOST_ARRAY:
+        raise WireError(f"an array of shape {shape} is announced")
     data = np.frombuffer(_exactly(stream, dtype.itemsize * math.prod(shape)), dtype=dtype)
     return Array(fmt, data.reshape(shape))
 
 
 def _exactly(stream: BinaryIO, size: int, *, first: bool = False) -> bytearray:
-    buffer = bytearray(size)
-    view, done = memoryview(buffer), 0
+    buffer, done = bytearray(), 0
     while done < size:
-        got: Optional[int] = stream.readinto(view[done:])  # type: ignore[attr-defined]
+        if done == len(buffer):  # it grows as it fills: memory is not taken on the word of a header
+            buffer.extend(bytes(min(size - done, max(done, _STEP))))
+        with memoryview(buffer) as whole, whole[done:] as rest:
+            got: Optional[int] = stream.readinto(rest)  # type: ignore[attr-defined]
         if not got:
             if first and done == 0:
                 raise EOFError("the stream ended")

@@ -28,14 +28,21 @@ def main(arguments: list[str]) -> None:
             framework = _construct(adapter, device)
             variants: dict[str, Implementation] = dict(framework.implementations)
             pinned = dict(framework.pin())
-            if target:
-                from lossparity.target import implementation
-
-                variants["target"] = implementation(*target)
             described = {**framework.describe(), **{f"pinned {k}": v for k, v in pinned.items()}}
-        except (Unsupported, ImportError) as error:
+        except Unsupported as error:
+            _send(replies, {"unavailable": str(error)})
+            return
+        except Exception as error:  # noqa: BLE001 - whatever keeps a framework from starting is the reason shown
             _send(replies, {"unavailable": f"{type(error).__name__}: {error}"})
             return
+        if target:
+            from lossparity.target import implementation
+
+            try:
+                variants["target"] = implementation(*target)
+            except ImportError as error:
+                _send(replies, {"unavailable": str(error), "refused": True})
+                return
         _send(replies, {"ready": described, "variants": sorted(variants)})
         _serve(framework, variants, requests, replies)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from lossparity.record import Result
+from lossparity.record import CaseLine, Record, Result
 from lossparity_reports.address import address
 from lossparity_reports.figures import decimal, short
 from lossparity_reports.summary import FAILING, is_weak
@@ -57,21 +58,37 @@ class Groups:
     absent: tuple[Group, ...]
 
 
-def gather(results: Sequence[Result]) -> Groups:
+def gather(record: Record) -> Groups:
     """Group a record's results."""
+    results = record.results
+    sizes = {case.id: _elements(case) for case in record.cases}
+
+    def simplest(result: Result) -> tuple[int, int, str]:
+        # A small input and few parameters are the quickest to understand.
+        return (sizes.get(result.case, 0), len(result.check), result.check)
+
+    def grouped(
+        members: Iterable[Result], name: Callable[[Result], str], parts: Callable[[Result], dict[str, str]]
+    ) -> tuple[Group, ...]:
+        named: dict[str, list[Result]] = {}
+        for result in members:
+            named.setdefault(name(result), []).append(result)
+        groups = [_group(key, found, min(found, key=simplest), parts) for key, found in named.items()]
+        return tuple(sorted(groups, key=lambda g: (not set(g.origins) & set(_BLAMED), "manual" in g.origins, -g.count)))
+
     failing = [r for r in results if r.verdict in FAILING]
     deviating = [r for r in results if r.verdict in ("known", "stale")]
     return Groups(
         failing=len(failing),
         failures=tuple(
-            _failure(r) for r in sorted(failing, key=lambda r: (r.origin not in _BLAMED, _simplest(r)))[:_MOST_FAILURES]
+            _failure(r) for r in sorted(failing, key=lambda r: (r.origin not in _BLAMED, simplest(r)))[:_MOST_FAILURES]
         ),
-        causes=_group(
+        causes=grouped(
             failing, lambda r: r.cause or r.message or "no diagnosis", lambda r: {**_said(r), "verdict": "failing"}
         ),
-        deviations=_group(deviating, lambda r: r.deviation or "no id", lambda r: {"deviation": r.deviation}),
-        weak=_group(filter(is_weak, results), lambda r: r.format, lambda r: {"verdict": "weak", "format": r.format}),
-        absent=_group(
+        deviations=grouped(deviating, lambda r: r.deviation or "no id", lambda r: {"deviation": r.deviation}),
+        weak=grouped(filter(is_weak, results), lambda r: r.format, lambda r: {"verdict": "weak", "format": r.format}),
+        absent=grouped(
             (r for r in results if r.verdict in ("unsupported", "unavailable")),
             lambda r: r.message or "no reason recorded",
             lambda r: {"message": r.message, "verdict": r.verdict},
@@ -79,30 +96,23 @@ def gather(results: Sequence[Result]) -> Groups:
     )
 
 
-def _group(
-    results: Iterable[Result], name: Callable[[Result], str], parts: Callable[[Result], dict[str, str]]
-) -> tuple[Group, ...]:
-    named: dict[str, list[Result]] = {}
-    for result in results:
-        named.setdefault(name(result), []).append(result)
-    groups = []
-    for key, members in named.items():
-        example = min(members, key=_simplest)
-        text = " \N{EN DASH} ".join(dict.fromkeys(t for t in (example.cause, example.message) if t and t != key))
-        groups.append(
-            Group(
-                name=key,
-                text=text,
-                verdicts=tuple(Counter(r.verdict for r in members).most_common()),
-                count=len(members),
-                backends=tuple(Counter(r.backend for r in members).most_common()),
-                origins=tuple(dict.fromkeys(r.origin for r in members if r.origin)),
-                example=example.check,
-                example_address=address(check=example.check),
-                address=address(**parts(example)),
-            )
-        )
-    return tuple(sorted(groups, key=lambda g: -g.count))
+def _group(key: str, members: Sequence[Result], example: Result, parts: Callable[[Result], dict[str, str]]) -> Group:
+    text = " \N{EN DASH} ".join(dict.fromkeys(t for t in (example.cause, example.message) if t and t != key))
+    return Group(
+        name=key,
+        text=text,
+        verdicts=tuple(Counter(r.verdict for r in members).most_common()),
+        count=len(members),
+        backends=tuple(Counter(r.backend for r in members).most_common()),
+        origins=tuple(dict.fromkeys(r.origin for r in members if r.origin)),
+        example=example.check,
+        example_address=address(check=example.check),
+        address=address(**parts(example)),
+    )
+
+
+def _elements(case: CaseLine) -> int:
+    return sum(math.prod(array.shape) for array in case.inputs.values())
 
 
 def _said(result: Result) -> dict[str, str]:
@@ -120,11 +130,3 @@ def _failure(result: Result) -> Failure:
         ulp=short(result.ulp),
         bound_used=short(result.bound_used),
     )
-
-
-def _simplest(result: Result) -> tuple[int, int, str]:
-    # A small result of a case with few parameters is the quickest to understand.
-    size = 1
-    for extent in result.shape:
-        size *= extent
-    return (size, len(result.check), result.check)

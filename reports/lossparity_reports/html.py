@@ -54,7 +54,7 @@ def render(record: Record) -> str:
     return environment.get_template("page.html.j2").render(
         record=record,
         summary=summarise(record),
-        groups=gather(record.results),
+        groups=gather(record),
         matrix=arrange(record.results),
         legend=legend,
         style=Markup(style),

@@ -17,6 +17,7 @@ from lossparity_reports.summary import is_judged, is_weak
 __all__ = ["Cell", "Matrix", "Row", "arrange"]
 
 _RANK = {g.value: g.rank for g in Grade}
+_FAR = 9999
 _GRAVITY = {word: n for n, word in enumerate(VERDICTS)}
 
 
@@ -31,6 +32,7 @@ class Cell:
     others: str
     grade: str
     ulp: str
+    bound_used: str
     origins: tuple[str, ...]
     address: str
 
@@ -98,7 +100,15 @@ def _cell(results: Sequence[Result], link: str) -> Cell:
         judged=sum(map(is_judged, results)),
         others=", ".join([*others, *([f"{weak} weak"] if weak else [])]),
         grade=grade,
-        ulp=short(max((r.ulp for r in results if r.ulp is not None), default=None) if measured else None),
+        ulp=_ulp(max((r.ulp for r in results if r.ulp is not None), default=0.0)) if measured else "",
+        bound_used=short(max((r.bound_used for r in results if r.bound_used is not None), default=None))
+        if measured
+        else "",
         origins=tuple(dict.fromkeys(r.origin for r in results if r.origin not in ("", "native"))),
         address=link,
     )
+
+
+def _ulp(distance: float) -> str:
+    # Beside an exact value near 0 an ulp is so small that the number says nothing; the share of the bound does.
+    return f">{_FAR}" if distance > _FAR else short(distance)

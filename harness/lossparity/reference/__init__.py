@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lossparity.reference.enclosures import Arbs, Balls
 from lossparity.reference.formulas import Exact, gradient, value
@@ -46,16 +48,18 @@ def certify(rows: Rows, quantity: str, fmt: str) -> Iterator[Certified]:
 
 
 def _certified(rows: Rows, exact: Exact[Balls] | Exact[Arbs], quantity: str, tier: str) -> Certified:
-    shape = exact.special.shape
+    shape, finite = exact.special.shape, exact.special == 0
     high, low, radius = (np.broadcast_to(part, shape) for part in exact.finite.enclosed())
-    finite = exact.special == 0
-    high = np.where(finite, high, exact.special)
-    low, radius = np.where(finite, low, 0.0), np.where(finite, radius, 0.0)
-    parts = (high, low, radius, exact.specified)
-    if quantity == "gradient" or rows.operation in ELEMENTWISE:
-        restored = [rows.restore(part) for part in parts]
-    elif rows.reduction == "none":
-        restored = [rows.restore(part[:, 0]) for part in parts]
-    else:
-        restored = [part.reshape(()) for part in parts]
-    return Certified(restored[0], restored[1], restored[2], restored[3], tier)
+
+    def restored(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if quantity == "gradient" or rows.operation in ELEMENTWISE:
+            return rows.restore(part)
+        return rows.restore(part[:, 0]) if rows.reduction == "none" else np.asarray(part[0, 0])
+
+    return Certified(
+        high=restored(np.where(finite, high, exact.special)),
+        low=restored(np.where(finite, low, 0.0)),
+        radius=restored(np.where(finite, radius, 0.0)),
+        specified=restored(exact.specified),
+        tier=tier,
+    )

@@ -127,7 +127,7 @@ class Balls:
 _arb = np.frompyfunc(flint.arb, 1, 1)
 _exp = np.frompyfunc(lambda a: a.exp(), 1, 1)
 _log1p = np.frompyfunc(lambda a: a.log1p(), 1, 1)
-_high = np.frompyfunc(lambda a: float(a), 1, 1)
+_high = np.frompyfunc(float, 1, 1)
 _radius = np.frompyfunc(lambda a: float(a.abs_upper()), 1, 1)
 
 
@@ -179,7 +179,8 @@ class Arbs:
 
     def where(self, kept: Flags) -> Arbs:
         """Keep some elements, exact zeros elsewhere."""
-        return Arbs(np.where(kept, self.values, flint.arb(0)), self.precision)
+        zero = np.full((), flint.arb(0), dtype=object)
+        return Arbs(np.where(kept, self.values, zero), self.precision)
 
     def enclosed(self) -> tuple[Floats, Floats, Floats]:
         """Two binary64 numbers whose sum is within the radius of the true value; inf beyond binary64's range."""

@@ -165,5 +165,3 @@ def _of_loss(rows: Rows, kind: E, up: E) -> E:
     if rows.operation == "nll_loss":
         return scale * (kind.exact(0.0) - a)
     return (scale * (a.sum(1) * core(rows, kind).p - a)).where(rows.valid[:, None])
-
-

@@ -7,8 +7,9 @@ which positions count. The arithmetic is left to `formulas`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,69 +74,68 @@ class Rows:
         return np.moveaxis(rows.reshape(*outer, self.shape[1]), -1, 1) if rows.ndim == 2 else rows.reshape(outer)
 
 
-def lay_out(
-    operation: str, arrays: Mapping[str, Array], keywords: Mapping[str, Any], policy: str = ""
-) -> Rows:
+def lay_out(operation: str, arrays: Mapping[str, Array], keywords: Mapping[str, Any], policy: str = "") -> Rows:
     """Lay out a request's arrays as rows, under one permitted choice.
 
     `policy` is `limit` (S5: +inf means the limit), `masked` (S6: p = 0 in a row all -inf), `zero` (N3: the mean over
     nothing is 0) or anything else for NaN in all three.
     """
     first = arrays[OPERATIONS[operation].first].exact()
-    x = _rows_of(first)
-    m, k = x.shape
-    nan = np.isnan(x).any(axis=1)
-    rising = np.isposinf(x).any(axis=1) & ~nan
-    dead = np.isneginf(x).all(axis=1) if k else np.zeros(m, bool)
-    special = nan | rising | dead
-    if operation == "nll_loss":
-        nan, dead, special = np.zeros(m, bool), np.zeros(m, bool), np.zeros(m, bool)
-        masked = np.zeros((m, k), bool)
-    else:
-        if policy == "limit":
-            x = np.where(rising[:, None], np.where(np.isposinf(x), 0.0, -np.inf), x)
-        else:
-            nan = nan | rising
-        if policy != "masked":
-            nan, dead = nan | dead, np.zeros(m, bool)
-        x = np.where((nan | dead)[:, None], 0.0, x)
-        masked = np.isneginf(x)
-        x = np.where(masked, np.max(x, axis=1, keepdims=True, initial=-np.inf), x)
-    target = arrays.get("target")
-    hard = target is None or target.format not in FORMATS
-    valid = np.ones(m, bool)
-    if target is None:
-        q = np.zeros((m, k))
-    elif hard:
-        index = target.data.reshape(-1).astype(np.int64)
-        valid = index != int(keywords.get("ignore_index", -100))
-        q = (np.arange(k) == index[:, None]).astype(np.float64) * valid[:, None]
-    else:
-        q = _rows_of(target.exact())
-    smoothing = 1.0 if operation == "smoothing_term" else float(keywords.get("label_smoothing", 0.0))
-    weight = arrays["weight"].exact() if "weight" in arrays else np.ones(k)
-    reduction = str(keywords.get("reduction", "mean"))
-    if operation in ELEMENTWISE or operation in PER_ROW:
-        reduction = "none"
+    x, masked, nan, dead, special = _classified(_rows_of(first), operation, policy)
+    q, valid, hard = _target(arrays.get("target"), x.shape, int(keywords.get("ignore_index", -100)))
+    whole = operation in ELEMENTWISE or operation in PER_ROW
     given = arrays["upstream"].exact() if "upstream" in arrays else np.ones(())
-    upstream = _rows_of(given) if operation in ELEMENTWISE and given.ndim else given.reshape(-1, 1)
     return Rows(
-        operation,
-        tuple(int(n) for n in first.shape),
-        x,
-        masked,
-        nan & valid,
-        dead,
-        special,
-        q,
-        hard,
-        weight,
-        smoothing,
-        valid,
-        reduction,
-        upstream,
-        policy == "zero",
+        operation=operation,
+        shape=tuple(int(n) for n in first.shape),
+        x=x,
+        masked=masked,
+        nan=nan & valid,
+        dead=dead,
+        unspecified=special,
+        q=q,
+        hard=hard,
+        weight=arrays["weight"].exact() if "weight" in arrays else np.ones(x.shape[1]),
+        smoothing=1.0 if operation == "smoothing_term" else float(keywords.get("label_smoothing", 0.0)),
+        valid=valid,
+        reduction="none" if whole else str(keywords.get("reduction", "mean")),
+        upstream=_rows_of(given) if operation in ELEMENTWISE and given.ndim else given.reshape(-1, 1),
+        empty_is_zero=policy == "zero",
     )
+
+
+def _classified(x: Floats, operation: str, policy: str) -> tuple[Floats, Flags, Flags, Flags, Flags]:
+    """Return finite stand-ins for x, and what is masked, NaN, wholly masked, and of unspecified gradient."""
+    m, k = x.shape
+    none: Flags = np.zeros(m, dtype=np.bool_)
+    if operation == "nll_loss":  # the S-clauses do not hold: it reads only its selected entry
+        return x, np.zeros((m, k), dtype=np.bool_), none, none, none
+    nan: Flags = np.asarray(np.isnan(x).any(axis=1))
+    rising: Flags = np.asarray(np.isposinf(x).any(axis=1)) & ~nan
+    dead: Flags = np.asarray(np.isneginf(x).all(axis=1)) if k else none
+    special = nan | rising | dead
+    if policy == "limit":
+        x = np.where(rising[:, None], np.where(np.isposinf(x), 0.0, -np.inf), x)
+    else:
+        nan = nan | rising
+    if policy != "masked":
+        nan, dead = nan | dead, none
+    x = np.where((nan | dead)[:, None], 0.0, x)
+    masked: Flags = np.asarray(np.isneginf(x))
+    return np.where(masked, np.max(x, axis=1, keepdims=True, initial=-np.inf), x), masked, nan, dead, special
+
+
+def _target(target: Array | None, shape: tuple[int, ...], ignore_index: int) -> tuple[Floats, Flags, bool]:
+    """Return the target as a distribution, the rows of V, and whether it was given as indices."""
+    m, k = shape
+    valid: Flags = np.ones(m, dtype=np.bool_)
+    if target is None:
+        return np.zeros((m, k)), valid, True
+    if target.format in FORMATS:
+        return _rows_of(target.exact()), valid, False
+    index = target.data.reshape(-1).astype(np.int64)
+    valid = index != ignore_index
+    return (np.arange(k) == index[:, None]).astype(np.float64) * valid[:, None], valid, True
 
 
 def _rows_of(values: Floats) -> Floats:

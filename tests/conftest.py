@@ -1,0 +1,20 @@
+"""What the tests share: which frameworks must be here, and one run over all of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import pytest
+
+FRAMEWORKS = ("numpy", "torch", "tensorflow", "jax")
+
+
+def need(framework: str) -> None:
+    """Skip the test where a framework is absent; fail it where LOSSPARITY_REQUIRE names the framework."""
+    if importlib.util.find_spec(framework) is not None:
+        return
+    reason = f"{framework} is not installed"
+    if framework in os.environ.get("LOSSPARITY_REQUIRE", "").split(","):
+        pytest.fail(f"{reason}, and LOSSPARITY_REQUIRE asks for it")
+    pytest.skip(reason)

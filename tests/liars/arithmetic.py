@@ -1,0 +1,126 @@
+"""Liars whose numbers go wrong: the definition is right, the computation of it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from liars.honest import Arithmetic, CrossEntropy, LogSoftmax, Softmax, Tensor
+
+
+class Unshifted(Arithmetic):
+    """exp(x) as the definition has it: it overflows."""
+
+    def largest(self, x: Tensor) -> Tensor:
+        return np.zeros((*x.shape[:-1], 1), x.dtype)
+
+
+class LogSumExpSubtracted(Arithmetic):
+    """x - (m + log S): what m absorbs of log S is lost, the more the larger m is."""
+
+    def z(self, x: Tensor) -> Tensor:
+        m = self.largest(x)
+        return x - (m + np.log(self.denominator(np.exp(x - m))))
+
+
+class LastClassDropped(Arithmetic):
+    """A loop over the classes that ends one too early."""
+
+    def denominator(self, exponentials: Tensor) -> Tensor:
+        return self.added(exponentials[..., : max(1, exponentials.shape[-1] - 1)])
+
+
+class TailDropped(Arithmetic):
+    """A loop over vectors of four classes without the remainder loop."""
+
+    def denominator(self, exponentials: Tensor) -> Tensor:
+        k = exponentials.shape[-1]
+        return self.added(exponentials[..., : max(k - k % 4, 1)])
+
+
+class SmallFlushed(Arithmetic):
+    """Probabilities below 1e-7 become 0, as if they were noise."""
+
+    def p(self, x: Tensor) -> Tensor:
+        p = super().p(x)
+        return np.where(p < 1e-7, p.dtype.type(0), p)
+
+
+class Clipped(Arithmetic):
+    """The logarithm of p clipped to [1e-7, 1 - 1e-7]."""
+
+    def z(self, x: Tensor) -> Tensor:
+        return np.log(np.clip(self.p(x), x.dtype.type(1e-7), x.dtype.type(1 - 1e-7)))
+
+
+class EpsilonInLogarithm(Arithmetic):
+    """log(p + 1e-7), lest it be log 0."""
+
+    def z(self, x: Tensor) -> Tensor:
+        return np.log(self.p(x) + x.dtype.type(1e-7))
+
+
+class SummedInFormat(Arithmetic):
+    """A running sum kept in the 16-bit format itself: it overflows, or stops growing."""
+
+    def denominator(self, exponentials: Tensor) -> Tensor:
+        if exponentials.dtype != np.float32:
+            return super().denominator(exponentials)
+        return np.add.accumulate(exponentials.astype(np.float16), axis=-1)[..., -1:].astype(np.float32)
+
+
+class ComputedInBinary32(Arithmetic):
+    """binary64 logits cast to binary32 on entry, as accelerators like them."""
+
+    def working(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return np.dtype(np.float32)
+
+
+class MaskedAsLeast(Arithmetic):
+    """-inf replaced by the format's least number: the class stays in the row, with a finite z."""
+
+    def opened(self, x: Tensor) -> Tensor:
+        wide = super().opened(x)
+        return np.where(np.isneginf(wide), np.finfo(wide.dtype).min, wide)
+
+
+class NanReplaced(Arithmetic):
+    """NaN logits replaced by 0: the row looks healthy."""
+
+    def opened(self, x: Tensor) -> Tensor:
+        wide = super().opened(x)
+        return np.where(np.isnan(wide), 0, wide)
+
+
+class Twice(Arithmetic):
+    """The log-softmax of probabilities, because the caller's model already ends in a softmax."""
+
+    def z(self, x: Tensor) -> Tensor:
+        return super().z(self.p(x))
+
+
+class InPlace(Arithmetic):
+    """The shift written into the caller's array."""
+
+    def opened(self, x: Tensor) -> Tensor:
+        if x.dtype.kind == "f" and x.itemsize > 2:
+            x -= np.max(x, axis=min(1, x.ndim - 1), keepdims=True)
+        return super().opened(x)
+
+
+class ClassesLast(Arithmetic):
+    """The last axis taken for the class axis, which is the one after the first."""
+
+    def opened(self, x: Tensor) -> Tensor:
+        return x.astype(self.working(x.dtype))
+
+    def closed(self, x: Tensor, like: Tensor) -> Tensor:
+        return x.astype(like.dtype)
+
+
+class LogOfFlushed(Arithmetic):
+    """log(exp(x - m) / S): -inf where the quotient underflows."""
+
+    def z(self, x: Tensor) -> Tensor:
+        return np.log(self.p(x))
