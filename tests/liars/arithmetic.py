@@ -1,12 +1,16 @@
 """Liars whose numbers go wrong: the definition is right, the computation of it is not."""
 
+# An override keeps the signature of what it replaces.
+# ruff: noqa: ARG002
+
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 
-from liars.honest import Arithmetic, CrossEntropy, LogSoftmax, Softmax, Tensor
+from liars.correct import OwnFormat
+from liars.honest import Arithmetic, Losses, Tensor
 
 
 class Unshifted(Arithmetic):
@@ -21,7 +25,7 @@ class LogSumExpSubtracted(Arithmetic):
 
     def z(self, x: Tensor) -> Tensor:
         m = self.largest(x)
-        return x - (m + np.log(self.denominator(np.exp(x - m))))
+        return x - (m + np.log(self.denominator(self.exponentials(x - m))))
 
 
 class LastClassDropped(Arithmetic):
@@ -61,13 +65,18 @@ class EpsilonInLogarithm(Arithmetic):
         return np.log(self.p(x) + x.dtype.type(1e-7))
 
 
-class SummedInFormat(Arithmetic):
+class SummedInFormat(OwnFormat):
     """A running sum kept in the 16-bit format itself: it overflows, or stops growing."""
 
     def denominator(self, exponentials: Tensor) -> Tensor:
-        if exponentials.dtype != np.float32:
-            return super().denominator(exponentials)
-        return np.add.accumulate(exponentials.astype(np.float16), axis=-1)[..., -1:].astype(np.float32)
+        return np.add.accumulate(exponentials, axis=-1)[..., -1:]
+
+
+class CoarseExponentials(Arithmetic):
+    """Exponentials that travel through binary16: 11 bits, where binary32 and binary64 promise more."""
+
+    def exponentials(self, d: Tensor) -> Tensor:
+        return np.exp(d).astype(np.float16).astype(d.dtype)
 
 
 class ComputedInBinary32(Arithmetic):
@@ -100,6 +109,15 @@ class Twice(Arithmetic):
         return super().z(self.p(x))
 
 
+class MixedAtInfinity(Arithmetic):
+    """A row holding +inf is NaN at that class and -inf at the others."""
+
+    def z(self, x: Tensor) -> Tensor:
+        d = self.shifted(x)
+        e = self.exponentials(d)
+        return d - np.log(self.denominator(np.where(np.isposinf(x), 1, e)))
+
+
 class InPlace(Arithmetic):
     """The shift written into the caller's array."""
 
@@ -119,8 +137,27 @@ class ClassesLast(Arithmetic):
         return x.astype(like.dtype)
 
 
-class LogOfFlushed(Arithmetic):
+class LogarithmOfSoftmax(Arithmetic):
     """log(exp(x - m) / S): -inf where the quotient underflows."""
 
     def z(self, x: Tensor) -> Tensor:
         return np.log(self.p(x))
+
+
+unshifted = Losses.of(Unshifted())
+log_sum_exp_subtracted = Losses.of(LogSumExpSubtracted())
+last_class_dropped = Losses.of(LastClassDropped())
+tail_dropped = Losses.of(TailDropped())
+small_flushed = Losses.of(SmallFlushed())
+clipped = Losses.of(Clipped())
+epsilon_in_logarithm = Losses.of(EpsilonInLogarithm())
+summed_in_format = Losses.of(SummedInFormat())
+coarse_exponentials = Losses.of(CoarseExponentials())
+computed_in_binary32 = Losses.of(ComputedInBinary32())
+masked_as_least = Losses.of(MaskedAsLeast())
+nan_replaced = Losses.of(NanReplaced())
+twice = Losses.of(Twice())
+mixed_at_infinity = Losses.of(MixedAtInfinity())
+in_place = Losses.of(InPlace())
+classes_last = Losses.of(ClassesLast())
+logarithm_of_softmax = Losses.of(LogarithmOfSoftmax())

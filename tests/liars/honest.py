@@ -1,29 +1,21 @@
 """Softmax, log-softmax, NLL and cross-entropy as a careful user writes them for NumPy, of two exchangeable parts.
 
-`Arithmetic` says how numbers are computed, `Convention` what a loss means. Inside, the class axis is the last one and
-16-bit formats are binary32. Nothing is imported from lossparity: a target stands on its own.
+`Arithmetic` says how numbers are computed, `Convention` what a loss means; whoever lies overrides one of their
+methods. Inside, the class axis is the last one and 16-bit formats are binary32. Nothing is imported from lossparity.
 """
+
+# What a liar's override needs is passed to every method.
+# ruff: noqa: ARG002
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "Arithmetic",
-    "Convention",
-    "CrossEntropy",
-    "LogSoftmax",
-    "NllLoss",
-    "Softmax",
-    "cross_entropy",
-    "log_softmax",
-    "nll_loss",
-    "softmax",
-]
+__all__ = ["Arithmetic", "Convention", "CrossEntropy", "LogSoftmax", "Losses", "NllLoss", "Softmax", "Tensor", "honest"]
 
 Tensor = npt.NDArray[Any]
 
@@ -49,6 +41,9 @@ class Arithmetic:
     def shifted(self, x: Tensor) -> Tensor:
         return x - self.largest(x)
 
+    def exponentials(self, d: Tensor) -> Tensor:
+        return np.exp(d)
+
     def added(self, terms: Tensor) -> Tensor:
         """Sum over the last axis, which stays with length 1."""
         return np.sum(terms, axis=-1, keepdims=True)
@@ -57,12 +52,12 @@ class Arithmetic:
         return self.added(exponentials)
 
     def p(self, x: Tensor) -> Tensor:
-        e = np.exp(self.shifted(x))
+        e = self.exponentials(self.shifted(x))
         return e / self.denominator(e)
 
     def z(self, x: Tensor) -> Tensor:
         d = self.shifted(x)
-        return d - np.log(self.denominator(np.exp(d)))
+        return d - np.log(self.denominator(self.exponentials(d)))
 
     def saved_p(self, x: Tensor) -> Tensor:
         """Softmax as the backward pass of log-softmax and cross-entropy has it."""
@@ -78,13 +73,27 @@ class Convention:
     def weights(self, weight: Tensor | None, x: Tensor) -> Tensor:
         return np.ones(x.shape[-1], x.dtype) if weight is None else weight.astype(x.dtype)
 
+    def within(self, index: Tensor, k: int) -> Tensor:
+        """Return the indices, all of them in [0, K)."""
+        if np.any((index < 0) | (index >= k)):
+            raise IndexError(f"a target is outside [0, {k})")
+        return index
+
     def spread(self, e: float, w: Tensor, w_y: Tensor, one_hot: Tensor) -> Tensor:
-        """Return the smoothing mass of each class, its weight included."""
-        return w * w.dtype.type(e / w.size) + np.zeros_like(one_hot)
+        """Return the smoothing mass of each class, its weight included; an ignored row is 0 in `one_hot`."""
+        return w * w.dtype.type(e / w.size) * np.any(one_hot, axis=-1, keepdims=True)
+
+    def mass(self, a: Tensor, by: Arithmetic) -> Tensor:
+        """Return the sum of the coefficients, which multiplies p in the gradient."""
+        return by.added(a).astype(a.dtype)
 
     def divisor(self, w_y: Tensor, valid: npt.NDArray[np.bool_]) -> Any:
         """Return what a mean over index targets divides by; `w_y` is 0 where ignored."""
         return np.sum(w_y)
+
+    def read(self, a: Tensor, z: Tensor) -> Tensor:
+        """Return z with what must not be looked at, an ignored row, replaced by 0."""
+        return np.where(np.any(a != 0, axis=-1, keepdims=True), z, z.dtype.type(0))
 
     def term(self, a: Tensor, z: Tensor) -> Tensor:
         """Return -a z; a coefficient of 0 adds 0 also where it multiplies an infinite z, but NaN stays NaN."""
@@ -105,7 +114,7 @@ class Convention:
 class Softmax:
     """softmax(logits), and its gradient."""
 
-    arithmetic: Arithmetic = field(default_factory=Arithmetic)
+    arithmetic: Arithmetic
 
     def __call__(self, logits: Tensor) -> Tensor:
         by = self.arithmetic
@@ -121,7 +130,7 @@ class Softmax:
 class LogSoftmax:
     """log_softmax(logits), and its gradient."""
 
-    arithmetic: Arithmetic = field(default_factory=Arithmetic)
+    arithmetic: Arithmetic
 
     def __call__(self, logits: Tensor) -> Tensor:
         by = self.arithmetic
@@ -135,8 +144,8 @@ class LogSoftmax:
 
 @dataclass(frozen=True)
 class _Loss:
-    arithmetic: Arithmetic = field(default_factory=Arithmetic)
-    convention: Convention = field(default_factory=Convention)
+    arithmetic: Arithmetic
+    convention: Convention
 
     def _coefficients(
         self, x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float
@@ -147,19 +156,16 @@ class _Loss:
             rows = q.size // k
             return w * (q * q.dtype.type(1 - e) + q.dtype.type(e / k)), np.float32(rows) if x.itemsize == 2 else rows
         valid = target != ignore_index
-        index = np.where(valid, target, 0)
-        if np.any((index < 0) | (index >= k)):
-            raise IndexError(f"a target is outside [0, {k})")
+        index = self.convention.within(np.where(valid, target, 0), k)
         w_y = np.where(valid, w[index], w.dtype.type(0))
         one_hot = ((np.arange(k) == index[..., None]) & valid[..., None]).astype(x.dtype)
         a = one_hot * (w * w.dtype.type(1 - e)) + self.convention.spread(e, w, w_y, one_hot)
         # Sums of weights and counts of rows may be beyond the range of a 16-bit format.
         wide = w_y.astype(np.float32) if w_y.itemsize == 2 else w_y
-        return np.where(valid[..., None], a, a.dtype.type(0)), self.convention.divisor(wide, valid)
+        return a, self.convention.divisor(wide, valid)
 
     def _value(self, z: Tensor, a: Tensor, divisor: Any, reduction: str, like: Tensor) -> Tensor:
-        used = np.where(np.any(a != 0, axis=-1, keepdims=True), z, z.dtype.type(0))
-        losses = self.arithmetic.added(self.convention.term(a, used))[..., 0]
+        losses = self.arithmetic.added(self.convention.term(a, self.convention.read(a, z)))[..., 0]
         return np.asarray(self.convention.reduced(losses, divisor, reduction, self.arithmetic)).astype(like.dtype)
 
     def _scale(self, upstream: Tensor, divisor: Any, reduction: str) -> Tensor:
@@ -231,11 +237,24 @@ class CrossEntropy(_Loss):
         by = self.arithmetic
         x = by.opened(logits)
         a, divisor = self._coefficients(x, target, weight, ignore_index, label_smoothing)
-        inner = by.added(a).astype(a.dtype) * by.saved_p(x) - a
-        return by.closed(np.where(np.any(a != 0, axis=-1, keepdims=True), inner, 0) * self._scale(upstream, divisor, reduction), logits)
+        inner = self.convention.read(a, self.convention.mass(a, by) * by.saved_p(x) - a)
+        return by.closed(inner * self._scale(upstream, divisor, reduction), logits)
 
 
-softmax = Softmax()
-log_softmax = LogSoftmax()
-nll_loss = NllLoss()
-cross_entropy = CrossEntropy()
+@dataclass(frozen=True)
+class Losses:
+    """The four operations, of one arithmetic and one convention."""
+
+    softmax: Softmax
+    log_softmax: LogSoftmax
+    nll_loss: NllLoss
+    cross_entropy: CrossEntropy
+
+    @classmethod
+    def of(cls, arithmetic: Arithmetic | None = None, convention: Convention | None = None) -> Losses:
+        """Put the operations together; what is not given is honest."""
+        by, of = arithmetic or Arithmetic(), convention or Convention()
+        return cls(Softmax(by), LogSoftmax(by), NllLoss(by, of), CrossEntropy(by, of))
+
+
+honest = Losses.of()

@@ -107,7 +107,7 @@ def _loss(rows: Rows, kind: E) -> Exact[E]:
         # Only the selected entry is read; a weight of 0 times an infinite z adds 0, times NaN is NaN.
         selected = (rows.q > 0) & rows.valid[:, None]
         infinite = np.isinf(rows.x) & rows.counted
-        lost = (np.isnan(rows.x) & selected).any(axis=1)
+        lost = rows.nan | (np.isnan(rows.x) & selected).any(axis=1)
         special = np.where(infinite, -rows.x, 0.0).sum(axis=1)
         minus_z = kind.exact(np.where(np.isfinite(rows.x), -rows.x, 0.0))
     else:

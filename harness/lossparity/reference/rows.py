@@ -82,23 +82,26 @@ def lay_out(operation: str, arrays: Mapping[str, Array], keywords: Mapping[str, 
     """
     first = arrays[OPERATIONS[operation].first].exact()
     x, masked, nan, dead, special = _classified(_rows_of(first), operation, policy)
-    q, valid, hard = _target(arrays.get("target"), x.shape, int(keywords.get("ignore_index", -100)))
+    q, valid, outside, hard = _target(arrays.get("target"), x.shape, int(keywords.get("ignore_index", -100)))
     whole = operation in ELEMENTWISE or operation in PER_ROW
+    reduction = "none" if whole else str(keywords.get("reduction", "mean"))
+    # N4: the loss of an index outside [0, K) is NaN, and its gradient, through a sum every row's, is left open.
+    open_rows = outside if reduction == "none" else np.full(outside.shape, outside.any())
     given = arrays["upstream"].exact() if "upstream" in arrays else np.ones(())
     return Rows(
         operation=operation,
         shape=tuple(int(n) for n in first.shape),
         x=x,
         masked=masked,
-        nan=nan & valid,
+        nan=(nan & valid) | outside,
         dead=dead,
-        unspecified=special,
+        unspecified=special | open_rows,
         q=q,
         hard=hard,
         weight=arrays["weight"].exact() if "weight" in arrays else np.ones(x.shape[1]),
         smoothing=1.0 if operation == "smoothing_term" else float(keywords.get("label_smoothing", 0.0)),
         valid=valid,
-        reduction="none" if whole else str(keywords.get("reduction", "mean")),
+        reduction=reduction,
         upstream=_rows_of(given) if operation in ELEMENTWISE and given.ndim else given.reshape(-1, 1),
         empty_is_zero=policy == "zero",
     )
@@ -125,17 +128,18 @@ def _classified(x: Floats, operation: str, policy: str) -> tuple[Floats, Flags, 
     return np.where(masked, np.max(x, axis=1, keepdims=True, initial=-np.inf), x), masked, nan, dead, special
 
 
-def _target(target: Array | None, shape: tuple[int, ...], ignore_index: int) -> tuple[Floats, Flags, bool]:
-    """Return the target as a distribution, the rows of V, and whether it was given as indices."""
+def _target(target: Array | None, shape: tuple[int, ...], ignore_index: int) -> tuple[Floats, Flags, Flags, bool]:
+    """Return the target as a distribution, the rows of V, those of them outside [0, K), and whether it was indices."""
     m, k = shape
-    valid: Flags = np.ones(m, dtype=np.bool_)
+    everywhere, nowhere = np.ones(m, dtype=np.bool_), np.zeros(m, dtype=np.bool_)
     if target is None:
-        return np.zeros((m, k)), valid, True
+        return np.zeros((m, k)), everywhere, nowhere, True
     if target.format in FORMATS:
-        return _rows_of(target.exact()), valid, False
+        return _rows_of(target.exact()), everywhere, nowhere, False
     index = target.data.reshape(-1).astype(np.int64)
     valid = index != ignore_index
-    return (np.arange(k) == index[:, None]).astype(np.float64) * valid[:, None], valid, True
+    one_hot = (np.arange(k) == index[:, None]).astype(np.float64) * valid[:, None]
+    return one_hot, valid, valid & ((index < 0) | (index >= k)), True
 
 
 def _rows_of(values: Floats) -> Floats:

@@ -1,0 +1,124 @@
+"""Right by other means: algorithms in use elsewhere, none of which the suite may flag in any format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from liars.honest import Arithmetic, Losses, Tensor
+
+
+class Widened(Arithmetic):
+    """Everything in a wider format, rounded once at the end."""
+
+    def working(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return np.dtype(np.longdouble if dtype == np.float64 else np.float64)
+
+
+class OneAfterAnother(Arithmetic):
+    """Sums term by term, from the first class to the last."""
+
+    def added(self, terms: Tensor) -> Tensor:
+        return np.add.accumulate(terms, axis=-1)[..., -1:]
+
+
+class Backwards(Arithmetic):
+    """Sums term by term, from the last class to the first."""
+
+    def added(self, terms: Tensor) -> Tensor:
+        return np.add.accumulate(terms[..., ::-1], axis=-1)[..., -1:]
+
+
+class Halving(Arithmetic):
+    """Sums as a reduction tree adds them: one half onto the other, until one number is left."""
+
+    def added(self, terms: Tensor) -> Tensor:
+        while (k := terms.shape[-1]) > 1:
+            paired = terms[..., : k // 2] + terms[..., k // 2 : k - k % 2]
+            terms = np.concatenate([paired, terms[..., k - k % 2 :]], axis=-1)
+        return terms
+
+
+class Online(Arithmetic):
+    """One pass over blocks of classes with a running maximum, to which the sum so far is rescaled."""
+
+    def _passed(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        m = np.full((*x.shape[:-1], 1), -np.inf, x.dtype)
+        s = np.zeros_like(m)
+        for block in np.array_split(x, min(x.shape[-1], 40), axis=-1):
+            # While every class so far is masked there is no maximum to shift by.
+            higher = np.maximum(m, self.largest(block))
+            by = np.where(np.isneginf(higher), 0, higher)
+            s = s * np.exp(m - by) + self.added(np.exp(block - by))
+            m = higher
+        return m, s
+
+    def p(self, x: Tensor) -> Tensor:
+        m, s = self._passed(x)
+        return np.exp(x - m) / s
+
+    def z(self, x: Tensor) -> Tensor:
+        m, s = self._passed(x)
+        return (x - m) - np.log(s)
+
+
+class RestApart(Arithmetic):
+    """log S as log1p of the sum without one largest term, which is accurate where p is near 1."""
+
+    def z(self, x: Tensor) -> Tensor:
+        d = self.shifted(x)
+        first = np.arange(x.shape[-1]) == np.argmax(x, axis=-1)[..., None]
+        # Of the largest term's exp(d) = 1 nothing is left but its d: 0, or NaN where the largest logit is infinite.
+        return d - np.log1p(self.added(np.where(first, d, np.exp(d))))
+
+
+class Reciprocal(Arithmetic):
+    """One division a row, and products."""
+
+    def p(self, x: Tensor) -> Tensor:
+        e = np.exp(self.shifted(x))
+        return e * (1 / self.denominator(e))
+
+
+class Saved(Arithmetic):
+    """The backward pass takes exp of the log-softmax that the forward pass left."""
+
+    def saved_p(self, x: Tensor) -> Tensor:
+        return np.exp(self.z(x))
+
+
+class OwnFormat(OneAfterAnother):
+    """Every operation rounded to the format, 16 bits too; only sums over classes and rows are kept in binary32."""
+
+    def working(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return dtype
+
+    def added(self, terms: Tensor) -> Tensor:
+        return super().added(terms.astype(np.float32) if terms.itemsize == 2 else terms)
+
+    def p(self, x: Tensor) -> Tensor:
+        return super().p(x).astype(x.dtype)
+
+    def z(self, x: Tensor) -> Tensor:
+        d = self.shifted(x)
+        return d - np.log(self.denominator(np.exp(d))).astype(x.dtype)
+
+
+class SavedInFormat(OwnFormat):
+    """In the format itself, and the backward pass takes exp of the log-softmax, which was rounded to the format."""
+
+    def saved_p(self, x: Tensor) -> Tensor:
+        return np.exp(self.z(x))
+
+
+widened = Losses.of(Widened())
+one_after_another = Losses.of(OneAfterAnother())
+backwards = Losses.of(Backwards())
+halving = Losses.of(Halving())
+online = Losses.of(Online())
+rest_apart = Losses.of(RestApart())
+reciprocal = Losses.of(Reciprocal())
+saved = Losses.of(Saved())
+own_format = Losses.of(OwnFormat())
+saved_in_format = Losses.of(SavedInFormat())
