@@ -69,7 +69,7 @@ class Jax:
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Call the function under `jax.vjp`."""
         value, pullback = jax.vjp(lambda x: function(x, *rest, **keywords), first)
-        return value, lambda upstream: pullback(upstream)[0]
+        return value, lambda upstream: pullback(upstream.astype(value.dtype))[0]
 
     @property
     def implementations(self) -> Mapping[str, Implementation]:
@@ -101,6 +101,7 @@ def _reduced(losses: Tensor, divisor: Any, reduction: str) -> Tensor:
 
 def _selected(target: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
     """Return which positions count and safe indices; gathers clamp and wrap around, so the range is checked here."""
+    target = target.astype(jnp.int64)  # a narrower type cannot hold every ignore_index
     valid = target != ignore_index
     if bool(jnp.any(valid & ((target < 0) | (target >= k)))):
         raise IndexError(f"a target is outside [0, {k})")

@@ -120,10 +120,11 @@ def _coefficients(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index
     if target.dtype.kind not in "iu":
         q = _opened(target)
         return w * (x.dtype.type(1 - e) * q + x.dtype.type(e / k)), x.dtype.type(q.size // k)
+    target = target.astype(np.int64)  # a narrower type cannot hold every ignore_index
     valid = target != ignore_index
     if np.any(valid & ((target < 0) | (target >= k))):
         raise IndexError(f"a target is outside [0, {k})")
-    safe = np.where(valid, target, 0).astype(np.int64)
+    safe = np.where(valid, target, 0)
     w_y = np.where(valid, w[safe], x.dtype.type(0))
     a = np.where(valid[..., None], w * x.dtype.type(e / k), x.dtype.type(0))
     selected = np.take_along_axis(a, safe[..., None], -1) + (x.dtype.type(1 - e) * w_y)[..., None]

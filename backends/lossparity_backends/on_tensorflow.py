@@ -68,7 +68,7 @@ class TensorFlow:
         with tf.device(self._device), tf.GradientTape() as tape:
             tape.watch(first)
             value = function(first, *rest, **keywords)
-        return value, lambda upstream: tape.gradient(value, first, output_gradients=upstream)
+        return value, lambda upstream: tape.gradient(value, first, output_gradients=tf.cast(upstream, value.dtype))
 
     @property
     def implementations(self) -> Mapping[str, Implementation]:
@@ -105,6 +105,7 @@ def _last(x: Tensor) -> Tensor:
 
 def _selected(target: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
     """Return which positions count and safe indices; gathers on a GPU return 0 beyond the end, so it is checked."""
+    target = tf.cast(target, tf.int64)  # a narrower type cannot hold every ignore_index
     valid = target != ignore_index
     if bool(tf.reduce_any(valid & ((target < 0) | (target >= k)))):
         raise IndexError(f"a target is outside [0, {k})")

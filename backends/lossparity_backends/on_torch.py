@@ -16,7 +16,6 @@ from lossparity_backends.calls import worked_example
 __all__ = ["Torch"]
 
 
-
 class Torch:
     """The PyTorch adapter, for the devices `cpu` and `cuda`."""
 
@@ -64,7 +63,7 @@ class Torch:
         value = function(leaf, *rest, **keywords)
 
         def pullback(upstream: Tensor) -> Tensor:
-            (gradient,) = torch.autograd.grad(value, leaf, upstream)
+            (gradient,) = torch.autograd.grad(value, leaf, upstream.to(value.dtype))
             return gradient
 
         return value, pullback

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,10 +43,10 @@ def plan(
     """Plan the run of a user's function: only its operation's cases, and no known deviation excuses it."""
     if operation not in OPERATIONS:
         raise UsageError(f"unknown operation {operation!r}", hint=suggest(operation, OPERATIONS, "operation"))
-    frameworks = {Backend.parse(name).framework for name in registered()}
-    if framework not in frameworks:
-        raise UsageError(f"unknown framework {framework!r}", hint=suggest(framework, frameworks, "framework"))
-    if importlib.util.find_spec(framework) is None:
+    available = {Backend.parse(entry.name).framework: entry.available for entry in registered().values()}
+    if framework not in available:
+        raise UsageError(f"unknown framework {framework!r}", hint=suggest(framework, available, "framework"))
+    if not available[framework]:
         raise UnavailableError(f"{framework} is not installed", hint="`lossparity doctor` says how to get it")
     chosen = [case for case in cases if case.operation == operation]
     if not chosen:
@@ -65,10 +64,10 @@ def plan(
 
 
 def check(planned: Run, writer: Writer, progress: Callable[[int, int, Summary], None]) -> Checked:
-    """Run it; UsageError when the target cannot be imported."""
+    """Run it; UsageError when the target cannot be used, UnavailableError when its framework or device is absent."""
     summary = run(planned, writer, progress)
     if summary.missing:
-        raise UsageError(f"the target cannot be checked: {summary.not_tested[0].reason}", where=planned.target[0])
+        raise UnavailableError(f"{summary.missing[0]} cannot be run: {summary.not_tested[0].reason}")
     sizes = {case.id: _size(case) for case in planned.cases}
     failures = sorted(summary.failures, key=lambda r: (sizes[r.case], r.case, r.quantity))
     said: list[str] = []
@@ -97,4 +96,3 @@ def _size(case: Case) -> int:
 
 def _count(numbers: object) -> int:
     return sum(map(_count, numbers)) if isinstance(numbers, tuple) else 1
-

@@ -1,4 +1,4 @@
-"""The command line: options in, one call down, text out. No logic, and nothing heavy is imported before it is needed."""
+"""The command line: options in, one call down, text out. No logic; nothing heavy is imported before it is needed."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ _FORMATS = {
     "binary32": "float32",
     "binary16": "float16",
 }
+_LONGEST = 86_400.0  # seconds: one day
+
+
+class _Interrupted(LossparityError):
+    exit_code = 130  # 128 + SIGINT, as shells say it
 
 
 class _Group(click.Group):
@@ -39,8 +44,13 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except LossparityError as error:
-            click.echo(f"lossparity: {error}", err=True)
-            ctx.exit(error.exit_code)
+            self._end(ctx, error)
+        except KeyboardInterrupt:
+            self._end(ctx, _Interrupted("interrupted"))
+
+    def _end(self, ctx: click.Context, error: LossparityError) -> None:
+        click.echo(f"lossparity: {error}", err=True)
+        ctx.exit(error.exit_code)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         from lossparity.errors import suggest
@@ -60,6 +70,12 @@ class _Format(click.ParamType[str]):
         if value not in names:
             raise UsageError(f"unknown format {value!r}", hint=suggest(value, names, "format"))
         return _FORMATS.get(value, value)
+
+
+def _seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    if not 0 < value <= _LONGEST:  # false for NaN
+        raise UsageError(f"--timeout {value:g} is no time limit", hint=f"seconds, above 0 and up to {_LONGEST:g}")
+    return value
 
 
 _cases_option = click.option(
@@ -82,7 +98,12 @@ _grade_option = click.option(
     help="The lowest grade that passes (default: loose); undecided results then fail too.",
 )
 _timeout_option = click.option(
-    "--timeout", default=60.0, show_default=True, metavar="SECONDS", help="Time limit of one check."
+    "--timeout",
+    default=60.0,
+    show_default=True,
+    callback=_seconds,
+    metavar="SECONDS",
+    help="Time limit of one check.",
 )
 
 
@@ -132,9 +153,7 @@ def run(
     from lossparity.runner import Run
     from lossparity.runner import run as run_plan
 
-    backends, named = registry.resolve(names) if names else (registry.installed(), set[str]())
-    if not backends:
-        raise UnavailableError("none of these backends is installed", hint="`lossparity doctor` says what is missing")
+    backends, named = _backends(names)
     plan = Run(
         backends,
         _select(_load(paths), globs, formats),
@@ -147,8 +166,11 @@ def run(
         timeout,
         shlex.join(["lossparity", *sys.argv[1:]]),
     )
-    with Writer(output / "run.jsonl") as writer, console.progress() as told:
-        summary = run_plan(plan, writer, told)
+    try:
+        with Writer(output / "run.jsonl") as writer, console.progress() as told:
+            summary = run_plan(plan, writer, told)
+    except KeyboardInterrupt:
+        raise _Interrupted(f"interrupted; what was judged until now is in {output / 'run.jsonl'}") from None
     click.echo(console.summary(summary, summary.failures))
     click.echo(f"record: {output / 'run.jsonl'}")
     click.echo(f"page:   {_page(output / 'run.jsonl', output / 'report.html')}")
@@ -165,7 +187,9 @@ def run(
 @_format_option
 @_grade_option
 @_timeout_option
-@click.option("--record", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl", help="Keep the record.")
+@click.option(
+    "--record", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl", help="Keep the record."
+)
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html", help="Write the page.")
 def check(
     target: str,
@@ -234,7 +258,7 @@ def show(name: str, names: tuple[str, ...], paths: tuple[Path, ...], formats: tu
 
     suites = _load(paths)
     cases = [case for suite in suites for case in suite.cases]
-    backends = registry.resolve(names)[0] if names else registry.installed()
+    backends, _ = _backends(names)
     if "@" in name:
         case, fmt, backend = showing.check_parts(name, cases)
         questions, backends = [Question(case, fmt)], registry.resolve([backend])[0]
@@ -305,6 +329,15 @@ def _select(suites: Sequence[Suite], globs: Sequence[str], formats: Sequence[str
     return chosen
 
 
+def _backends(names: Sequence[str]) -> tuple[list[Backend], set[str]]:
+    from lossparity import registry
+
+    backends, named = registry.resolve(names) if names else (registry.installed(), set[str]())
+    if not backends:
+        raise UnavailableError("none of these backends is installed", hint="`lossparity doctor` says what is missing")
+    return backends, named
+
+
 def _library(backends: Sequence[Backend]) -> Backend:
     # A library that has the operations shows more than NumPy, whose functions are composed here.
     return next((b for b in backends if b.framework != "numpy"), backends[0])
@@ -314,5 +347,9 @@ def _page(record: Path, page: Path) -> Path:
     from lossparity import record as records
     from lossparity.registry import report_writer
 
-    report_writer("html")(records.read(record), page)
+    found = records.read(record)
+    report_writer("html")(found, page)
+    if not found.complete:
+        reason = found.broken or "it has no last line, so the run was stopped"
+        click.echo(f"lossparity: {record}: the record is incomplete: {reason}", err=True)
     return page

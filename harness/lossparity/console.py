@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from lossparity.formats import FORMATS
 from lossparity.model import Verdict
 from lossparity.record import Result
-from lossparity.runner import Summary
+from lossparity.runner import LEFT_OUT, Summary
 from lossparity.spec import CLAUSES
 
 __all__ = ["failure", "number", "progress", "summary"]
@@ -28,7 +28,7 @@ def number(text: str, fmt: str) -> str:
 def progress() -> Iterator[Callable[[int, int, Summary], None]]:
     """Show a progress bar on standard error where that is a terminal; nothing elsewhere."""
     if not sys.stderr.isatty():
-        yield lambda done, total, summary: None
+        yield lambda *_: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -85,7 +85,7 @@ def summary(found: Summary, failures: Sequence[Result]) -> str:
             lines.append(f"{n} {verdict.value}")
     for origin in sorted({origin for origin, _ in found.origins if origin}):
         ok = found.origins[origin, Verdict.PASS]
-        total = sum(n for (o, _), n in found.origins.items() if o == origin)
+        total = sum(n for (o, verdict), n in found.origins.items() if o == origin and verdict not in LEFT_OUT)
         lines.append(f"  {origin}: {ok} of {total} pass")
     for reason, n in found.unsupported.most_common():
         lines.append(f"not offered ({n}): {reason}")

@@ -22,7 +22,9 @@ def examine() -> Iterator[str]:
     for package in ("numpy", "python-flint", "msgspec", "PyYAML"):
         yield f"  {package} {importlib.metadata.version(package)}"
     here = {Backend.parse(r.name).framework: r.available for r in registered().values()}
-    backends = [Backend(framework) for framework, available in here.items() if available]
+    # The first entry of a framework stands for it: all of them start the same framework.
+    first = {b.framework: b for b in map(Backend.parse, reversed(registered()))}
+    backends = [first[framework] for framework, available in here.items() if available]
     with workers_for(Run(backends, [])) as workers:
         for worker, (backend, *_) in workers.items():
             if worker.wait_ready():

@@ -52,10 +52,13 @@ class Framework(Protocol):
     """An adapter's class; constructed with the device's name (`cpu`, `cuda`, `gpu`), or raising Unsupported."""
 
     name: str
-    implementations: Mapping[str, Implementation]
-    """Variant name ("" for the library's own functions) -> its table."""
 
     def __init__(self, device: str) -> None: ...
+
+    @property
+    def implementations(self) -> Mapping[str, Implementation]:
+        """Variant name ("" for the library's own functions) -> its table."""
+        ...
 
     def pin(self) -> Mapping[str, str]:
         """Fix what would change the numerics or the speed behind our back; return what was set, to be recorded."""
@@ -77,6 +80,6 @@ class Framework(Protocol):
         self, function: Callable[..., Any], first: Any, rest: tuple[Any, ...], keywords: Mapping[str, Any]
     ) -> tuple[Any, Callable[[Any], Any]]:
         """Call `function(first, *rest, **keywords)`; return its value and the map from an upstream gradient to the
-        gradient with respect to `first`.
+        gradient with respect to `first`. The upstream is taken to the value's own format, which may be wider.
         """
         ...

@@ -8,7 +8,7 @@ from lossparity.formats import FORMATS, Array
 from lossparity.judge import Floats
 from lossparity.known import Deviation
 from lossparity.model import Backend, Case, Outcome, Produced, Recipe, Verdict
-from lossparity.plans import EXACT, Finding, Question
+from lossparity.plans import Finding, Question
 from lossparity.record import CaseLine, Excerpt, Result, Window, Worst
 from lossparity.spec import CLAUSES
 

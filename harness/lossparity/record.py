@@ -6,11 +6,9 @@ floats (`float.hex`), so nothing is lost in print. The format is versioned; a re
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Union
 
 import msgspec
 
@@ -75,7 +73,7 @@ class CaseLine(msgspec.Struct, frozen=True, tag_field="kind", tag="case", omit_d
     input_hash: str
     about: str
     inputs: dict[str, Excerpt]
-    keywords: dict[str, Union[int, float, str]]
+    keywords: dict[str, int | float | str]
     exact: dict[str, dict[str, Excerpt]]
     recipes: dict[str, str] = {}
     published: list[str] = []
@@ -88,8 +86,8 @@ class Worst(msgspec.Struct, frozen=True):
     index: list[int]
     got: str
     exact: str
-    tight: Union[float, None]
-    loose: Union[float, None]
+    tight: float | None
+    loose: float | None
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -119,15 +117,15 @@ class Result(msgspec.Struct, frozen=True, tag_field="kind", tag="result", omit_d
     origin: str = ""
     api: str = ""
     grade: str = ""
-    ulp: Union[float, None] = None
-    bound_used: Union[float, None] = None
+    ulp: float | None = None
+    bound_used: float | None = None
     tier: str = ""
     choice: str = ""
     deviation: str = ""
     cause: str = ""
     shape: list[int] = []
-    got: Union[Window, None] = None
-    worst: Union[Worst, None] = None
+    got: Window | None = None
+    worst: Worst | None = None
     input_hash: str = ""
     message: str = ""
 
@@ -149,9 +147,19 @@ class Footer(msgspec.Struct, frozen=True, tag_field="kind", tag="footer"):
     exit_code: int
 
 
-Line = Union[Header, Environment, CaseLine, Result, Footer]
+Line = Header | Environment | CaseLine | Result | Footer
+
+
+class _Stamp(msgspec.Struct, frozen=True):
+    """What the first line of a record of any version says of itself."""
+
+    kind: str
+    format_version: int
+
+
 _decoder = msgspec.json.Decoder(Line)
 _encoder = msgspec.json.Encoder()
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass
@@ -178,11 +186,10 @@ class Writer:
         """Open the file anew, making its folder; UsageError when that is not possible."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = path.open("wb")
+            self._file = path.open("wb", buffering=0)
         except OSError as error:
-            raise UsageError(
-                f"the record cannot be written: {error.strerror}", where=str(path), hint="choose another --output"
-            ) from None
+            raise _unwritable(path, error) from None
+        self._path = path
 
     def __enter__(self) -> Writer:
         """Return itself."""
@@ -195,9 +202,18 @@ class Writer:
         self._file.close()
 
     def append(self, *lines: Line) -> None:
-        """Write lines as one append."""
-        self._file.write(b"".join(_encoder.encode(line) + b"\n" for line in lines))
-        self._file.flush()
+        """Write lines as one append; UsageError when the disk refuses them."""
+        rest = memoryview(b"".join(_encoder.encode(line) + b"\n" for line in lines))
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise _unwritable(self._path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    reason = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
+    return UsageError(f"the record cannot be written: {reason}", where=str(path), hint="choose another place for it")
 
 
 def read(path: Path) -> Record:
@@ -206,40 +222,41 @@ def read(path: Path) -> Record:
         text = path.read_bytes()
     except OSError as error:
         raise UsageError(f"the record cannot be read: {error.strerror}", where=str(path)) from None
-    record: Record | None = None
-    for number, line in enumerate(text.split(b"\n"), start=1):
+    if not text.strip():
+        raise UsageError("the record is empty", where=str(path), hint="was the run stopped before it began?")
+    first, *rest = text.split(b"\n")
+    record = Record(_header(first, path))
+    for number, line in enumerate(rest, start=2):
         if not line.strip():
             continue
         try:
-            decoded: Any = _decoder.decode(line)
-        except msgspec.MsgspecError as error:
-            if record is None:
-                raise UsageError(
-                    f"not a lossparity record: {error}",
-                    where=f"{os.fspath(path)}:{number}",
-                    hint="a record is the run.jsonl that `lossparity run` writes",
-                ) from None
-            record.broken = f"line {number} is cut off or damaged: {error}"
-            continue
-        if record is None:
-            record = _begin(decoded, path)
-        else:
-            _add(record, decoded)
-    if record is None:
-        raise UsageError("the record is empty", where=str(path), hint="was the run stopped before it began?")
+            _add(record, _decoder.decode(line))
+        except _UNREADABLE as error:
+            record.broken = record.broken or f"line {number} is cut off or damaged: {error}"
     return record
 
 
-def _begin(line: Line, path: Path) -> Record:
-    if not isinstance(line, Header):
-        raise UsageError("not a lossparity record: the first line is no header", where=f"{path}:1")
-    if line.format_version > VERSION:
-        raise UsageError(
-            f"the record has format version {line.format_version}; this lossparity reads up to {VERSION}",
-            where=str(path),
-            hint="install the lossparity that wrote it, or a newer one",
-        )
-    return Record(line)
+def _header(line: bytes, path: Path) -> Header:
+    try:
+        # Its version first: a header of a newer one may look otherwise.
+        stamp = msgspec.json.decode(line, type=_Stamp)
+        if stamp.format_version > VERSION:
+            raise UsageError(
+                f"the record has format version {stamp.format_version}; this lossparity reads up to {VERSION}",
+                where=str(path),
+                hint="install the lossparity that wrote it, or a newer one",
+            )
+        header = _decoder.decode(line)
+        if isinstance(header, Header):
+            return header
+        reason = f"the first line is a {stamp.kind}"
+    except _UNREADABLE as error:
+        reason = str(error)
+    raise UsageError(
+        f"not a lossparity record: {reason}",
+        where=f"{path}:1",
+        hint="a record is the run.jsonl that `lossparity run` writes",
+    )
 
 
 def _add(record: Record, line: Line) -> None:

@@ -117,17 +117,17 @@ def known_deviations(frameworks: Iterable[str]) -> list[Deviation]:
     folders = {Backend.parse(r.name).framework: _folder(r.adapter) for r in registered().values()}
     found: list[Deviation] = []
     for framework in sorted(set(frameworks)):
-        path = folders.get(framework, Path()) / f"{framework}.yaml"
-        if path.is_file():
-            found += _read(path)
+        folder = folders.get(framework)
+        if folder is not None and (folder / f"{framework}.yaml").is_file():
+            found += _read(folder / f"{framework}.yaml")
     return found
 
 
-def _folder(adapter: str) -> Path:
-    # find_spec of a top-level package runs none of it.
+def _folder(adapter: str) -> Path | None:
+    # find_spec of a top-level package runs none of it; an adapter that is a single module declares nothing.
     spec = importlib.util.find_spec(adapter.partition(":")[0].partition(".")[0])
     places = list(spec.submodule_search_locations or []) if spec else []
-    return Path(places[0]) / "known_deviations" if places else Path()
+    return Path(places[0]) / "known_deviations" if places else None
 
 
 def _read(path: Path) -> list[Deviation]:

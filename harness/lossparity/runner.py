@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from lossparity import __version__
+from lossparity.errors import UsageError
 from lossparity.known import Deviation, apply
 from lossparity.lines import case_line, result_line
 from lossparity.model import Backend, Case, Grade, Outcome, Verdict
@@ -25,14 +26,21 @@ from lossparity.spec import CLAUSES
 from lossparity.suite import digest
 from lossparity.workers import Worker, WorkerStopped
 
-__all__ = ["Run", "Summary", "run", "workers_for"]
+__all__ = ["LEFT_OUT", "Run", "Summary", "run", "workers_for"]
 
-Answers = "list[tuple[Backend, Outcome | None]]"
+LEFT_OUT = (Verdict.UNSUPPORTED, Verdict.UNAVAILABLE)
+"""The verdicts that say nothing about a backend: never in a denominator."""
+
+Answers = list[tuple[Backend, Outcome | WorkerStopped]]
+"""What each backend of a worker answered, or why it is not asked any more."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What to run: `formats` restricts those of the cases, `named` are the backends that must be there."""
+    """What to run: `formats` restricts those of the cases, `named` are the backends that must be there.
+
+    `target` is a user's function and the operation that it does, or empty.
+    """
 
     backends: Sequence[Backend]
     cases: Sequence[Case]
@@ -44,12 +52,15 @@ class Run:
     strict_undecided: bool = False
     timeout: float = 60.0
     command: str = ""
-    target: tuple[str, str] | tuple[()] = ()
+    target: tuple[str, ...] = ()
 
     def questions(self) -> list[Question]:
         """Every case in every format that was asked for."""
         return [
-            Question(case, fmt) for case in self.cases for fmt in case.formats if not self.formats or fmt in self.formats
+            Question(case, fmt)
+            for case in self.cases
+            for fmt in case.formats
+            if not self.formats or fmt in self.formats
         ]
 
 
@@ -73,8 +84,7 @@ class Summary:
     @property
     def judged(self) -> int:
         """Results that carry a verdict about a backend."""
-        left_out = (Verdict.UNSUPPORTED, Verdict.UNAVAILABLE)
-        return sum(n for verdict, n in self.counts.items() if verdict not in left_out)
+        return sum(n for verdict, n in self.counts.items() if verdict not in LEFT_OUT)
 
     def add(self, result: Result) -> None:
         """Count one result."""
@@ -101,14 +111,15 @@ class Summary:
 
 @contextmanager
 def workers_for(plan: Run) -> Iterator[dict[Worker, list[Backend]]]:
-    """Start one worker for each framework and device, all at once; end them all afterwards."""
+    """Start one worker for each adapter and device, all at once; end them all afterwards."""
     adapters = registered()
     workers: dict[tuple[str, str], tuple[Worker, list[Backend]]] = {}
     for backend in plan.backends:
-        key = (backend.framework, backend.device)
+        # A user's function is no registered variant: it runs beside the framework's own.
+        entry = adapters.get(backend.implementation) or adapters[backend.framework]
+        key = (entry.adapter, backend.device)
         if key not in workers:
-            adapter = adapters[backend.framework].adapter
-            workers[key] = (Worker(adapter, backend.device, plan.timeout, plan.target), [])
+            workers[key] = (Worker(entry.adapter, backend.device, plan.timeout, plan.target), [])
         workers[key][1].append(backend)
     try:
         for worker, _ in workers.values():
@@ -119,22 +130,44 @@ def workers_for(plan: Run) -> Iterator[dict[Worker, list[Backend]]]:
             worker.close()
 
 
+@contextmanager
+def _stopped_at_once(workers: Iterable[Worker]) -> Iterator[None]:
+    """Stop the workers when the run is interrupted, so that nobody waits for an answer until the time limit."""
+    try:
+        yield
+    except BaseException:
+        for worker in workers:
+            worker.stop("the run was interrupted")
+        raise
+
+
 def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]) -> Summary:
-    """Run it all, appending to the record; `progress` is told (done, total, summary so far) after each check."""
+    """Run it all, appending to the record; `progress` is told (done, total, summary so far) after each check.
+
+    UsageError when the target cannot be imported or called.
+    """
     began, summary = time.monotonic(), Summary()
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     writer.append(Header(VERSION, __version__, digest(plan.cases), now, plan.command, plan.threshold.value))
     questions = plan.questions()
     total, done = len(questions) * len(plan.backends), 0
-    with workers_for(plan) as workers, ThreadPoolExecutor(max(len(workers), 1)) as pool:
-        for worker, backends in workers.items():
-            _introduce(worker, backends, len(questions), writer, summary)
+    with (
+        workers_for(plan) as workers,
+        ThreadPoolExecutor(max(len(workers), 1)) as pool,
+        _stopped_at_once(workers),
+    ):
+        ready = [
+            (worker, backends)
+            for worker, backends in workers.items()
+            if _introduce(worker, backends, len(questions), writer, summary)
+        ]
         judged = _Judged(plan, writer, summary)
         for question in questions:
-            asked = [pool.submit(_ask, w, b, question) for w, b in workers.items() if not w.unavailable]
+            asked = [pool.submit(_ask, worker, backends, question) for worker, backends in ready]
             _prepare(question)
             writer.append(case_line(question))
-            for worker, answers in _gather(asked):
+            for future in asked:
+                worker, answers = future.result()
                 for backend, outcome in answers:
                     judged.take(question, backend, worker, outcome)
             done += len(plan.backends)
@@ -147,23 +180,27 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
     return summary
 
 
-def _introduce(worker: Worker, backends: list[Backend], questions: int, writer: Writer, summary: Summary) -> None:
+def _introduce(worker: Worker, backends: list[Backend], questions: int, writer: Writer, summary: Summary) -> bool:
+    """Record a worker's account of itself; false when it is not there, and none of its checks can be made."""
     name = str(Backend(backends[0].framework, "", backends[0].device))
     ready = worker.wait_ready()
     writer.append(Environment(name, ready, dict(worker.details), worker.unavailable))
+    if worker.refused:
+        raise UsageError(f"the target cannot be checked: {worker.unavailable}", where=worker.target[0])
     if not ready:
         for backend in backends:
             summary.missing.append(str(backend))
             summary.not_tested.append(NotTested(str(backend), worker.unavailable, questions))
+    return ready
 
 
 def _ask(worker: Worker, backends: list[Backend], question: Question) -> tuple[Worker, Answers]:
-    answers: list[tuple[Backend, Outcome | None]] = []
+    answers: Answers = []
     for backend in backends:
         try:
             answers.append((backend, worker.ask(question.request(backend))))
-        except WorkerStopped:
-            answers.append((backend, None))
+        except WorkerStopped as stopped:
+            answers.append((backend, stopped))
     return worker, answers
 
 
@@ -175,11 +212,6 @@ def _prepare(question: Question) -> None:
                 question.exact(choice, quantity)
 
 
-def _gather(asked: list[Future[tuple[Worker, Answers]]]) -> Iterator[tuple[Worker, Answers]]:
-    for future in asked:
-        yield future.result()
-
-
 @dataclass
 class _Judged:
     """Takes outcomes, judges them, records them, and counts what a stopped worker left undone."""
@@ -189,9 +221,9 @@ class _Judged:
     summary: Summary
     left: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def take(self, question: Question, backend: Backend, worker: Worker, outcome: Outcome | None) -> None:
-        if outcome is None:
-            self.left[str(backend), worker.unavailable] += 1
+    def take(self, question: Question, backend: Backend, worker: Worker, outcome: Outcome | WorkerStopped) -> None:
+        if isinstance(outcome, WorkerStopped):
+            self.left[str(backend), str(outcome)] += 1
             return
         flushed = worker.details.get("subnormals") == "flushed"
         version = worker.details.get(backend.framework, "")

@@ -9,6 +9,7 @@ import numpy as np
 
 from lossparity.errors import UsageError
 from lossparity.formats import FORMATS, Array
+from lossparity.judge import Floats
 from lossparity.model import Backend, Case, Grade, Outcome, Produced, Raised
 from lossparity.plans import Finding, Question
 from lossparity.runner import Run, workers_for
@@ -30,12 +31,14 @@ class Shown:
 
 def check_parts(check: str, cases: Sequence[Case]) -> tuple[Case, str, str]:
     """Split a check id `case/format@backend` into its case, format and backend name; UsageError when it is none."""
-    path, _, backend = check.rpartition("@")
+    # A failure is printed with its quantity, `check#quantity`, and pasted as it is.
+    path, _, backend = check.partition("#")[0].rpartition("@")
     case_id, _, fmt = path.rpartition("/")
     found = next((case for case in cases if case.id == case_id), None)
     if found is None or fmt not in FORMATS:
         raise UsageError(
-            f"{check!r} is no check id", hint="one is case/format@backend, as `lossparity list --case GLOB` and the page show"
+            f"{check!r} is no check id",
+            hint="one is case/format@backend, as `lossparity list --case GLOB` and the page show",
         )
     return found, fmt, backend
 
@@ -44,9 +47,10 @@ def put(questions: Sequence[Question], backends: Sequence[Backend]) -> Iterator[
     """Put questions to backends and judge the answers."""
     with workers_for(Run(backends, [q.case for q in questions])) as workers:
         for question in questions:
-            yield question, [
-                _answer(worker, backend, question) for worker, theirs in workers.items() for backend in theirs
-            ]
+            yield (
+                question,
+                [_answer(worker, backend, question) for worker, theirs in workers.items() for backend in theirs],
+            )
 
 
 def _answer(worker: Worker, backend: Backend, question: Question) -> Shown:
@@ -79,7 +83,7 @@ def stages(cases: Sequence[Case], library: Backend) -> Iterator[str]:
         yield ""
 
 
-def _column(values: np.ndarray, decimals: int) -> list[str]:  # type: ignore[type-arg]
+def _column(values: Floats, decimals: int) -> list[str]:
     return [f"{v:.{decimals}f}" for v in values.ravel()]
 
 
@@ -138,4 +142,3 @@ def _found(finding: Finding) -> str:
         words.append(finding.message)
     got = f"\n    got {_array(finding.got)}" if finding.got is not None else ""
     return ", ".join(words) + got
-

@@ -53,9 +53,7 @@ def _construct(adapter: str, device: str) -> Framework:
     return made
 
 
-def _serve(
-    framework: Framework, variants: Mapping[str, Implementation], requests: BinaryIO, replies: BinaryIO
-) -> None:
+def _serve(framework: Framework, variants: Mapping[str, Implementation], requests: BinaryIO, replies: BinaryIO) -> None:
     while True:
         try:
             request = wire.unpack_request(*wire.read(requests))

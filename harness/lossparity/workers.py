@@ -28,7 +28,7 @@ _LAST = 2000  # characters of standard error that are kept as the cause of a dea
 
 
 class WorkerStopped(Exception):
-    """The worker is not asked any more; the message is the reason, for *not tested*."""
+    """A backend of the worker is not asked any more; the message is the reason, for *not tested*."""
 
 
 class _Silence(Exception):
@@ -61,26 +61,32 @@ class _Pipe:
 
 @dataclass(eq=False)
 class Worker:
-    """One child process for one framework on one device, with `target` a user's function and its operation."""
+    """One child process for one framework on one device, with `target` a user's function and its operation.
+
+    `unavailable` says why it is not asked (any more); `refused` when that is the target's fault, not the framework's.
+    """
 
     adapter: str
     device: str
     timeout: float = 60.0
-    target: tuple[str, str] | tuple[()] = ()
+    target: tuple[str, ...] = ()
     details: Mapping[str, str] = field(default_factory=dict)
     unavailable: str = ""
+    refused: bool = False
     _process: subprocess.Popen[bytes] | None = None
     _errors: IO[bytes] | None = None
     _pipe: _Pipe | None = None
     _ready: bool = False
-    _deaths: list[str] = field(default_factory=list)
+    _said_before: int = 0
+    _deaths: dict[str, list[str]] = field(default_factory=dict)
 
     def start(self) -> None:
         """Start the child and return at once; its framework is imported while others start."""
         incoming, requests = os.pipe()
         replies, outgoing = os.pipe()
         os.set_blocking(requests, False)
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
+        self._said_before = 0
         arguments = [str(incoming), str(outgoing), self.adapter, self.device, *self.target]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "lossparity.worker", *arguments],
@@ -102,19 +108,27 @@ class Worker:
         try:
             header, _ = self._receive(_START_SECONDS)
         except (EOFError, OSError, WireError, _Silence) as error:
-            self.unavailable = f"the worker did not start: {self._cause(error, _START_SECONDS)}"
+            cause, last = self._end(error, _START_SECONDS)
+            self.unavailable = f"the worker did not start: {cause}" + (f": {last}" if last else "")
             return False
-        self.unavailable = str(header.get("unavailable", ""))
+        self.unavailable, self.refused = str(header.get("unavailable", "")), bool(header.get("refused"))
         self.details = dict(header.get("ready", {}))
         self._ready = not self.unavailable
         return self._ready
 
     def ask(self, request: Request) -> Outcome:
-        """Put one request and wait for its outcome, a crash or a time-out; WorkerStopped after five like deaths."""
+        """Put one request and wait for its outcome, a crash or a time-out.
+
+        WorkerStopped after five like deaths in a row of the request's variant: the others of the worker go on.
+        """
+        deaths = self._deaths.setdefault(request.variant, [])
+        if len(deaths) >= _MOST_DEATHS:
+            raise WorkerStopped(f"stopped after {_MOST_DEATHS} like deaths in a row: {deaths[-1]}")
         if not self.wait_ready():
             raise WorkerStopped(self.unavailable)
-        assert self._pipe is not None
+        assert self._pipe is not None and self._errors is not None
         self._pipe.deadline = time.monotonic() + self.timeout
+        self._said_before = os.fstat(self._errors.fileno()).st_size
         try:
             for part in wire.pack_request(request):
                 self._pipe.write(part)
@@ -123,14 +137,21 @@ class Worker:
             assert self._process is not None
             self._process.kill()
             self.close()
-            self._died("timeout")
+            self._died(deaths, f"no answer in {self.timeout:g} s")
             return TimedOut(self.timeout)
         except (EOFError, OSError, WireError) as error:
-            cause = self._cause(error, self.timeout)
-            self._died(cause)
-            return Crashed(cause)
-        self._deaths.clear()
+            cause, last = self._end(error, self.timeout)
+            self._died(deaths, cause)
+            return Crashed(f"{cause}: {last}" if last else cause)
+        deaths.clear()
         return outcome
+
+    def stop(self, reason: str) -> None:
+        """Have it asked no more, at once and from any thread: what is under way ends as a crash."""
+        self.unavailable = self.unavailable or reason
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def close(self) -> None:
         """End the child and release its pipes."""
@@ -151,16 +172,15 @@ class Worker:
         self._pipe.deadline = time.monotonic() + seconds
         return wire.read(self._pipe)  # type: ignore[arg-type]
 
-    def _died(self, cause: str) -> None:
-        if self._deaths and self._deaths[-1] != cause:
-            self._deaths.clear()
-        self._deaths.append(cause)
-        if len(self._deaths) >= _MOST_DEATHS:
-            self.unavailable = f"stopped after {_MOST_DEATHS} deaths in a row: {cause}"
+    def _died(self, deaths: list[str], cause: str) -> None:
+        # Like deaths are alike in how the process ended: its last words may hold an address or a number.
+        if deaths and deaths[-1] != cause:
+            deaths.clear()
+        deaths.append(cause)
         self._ready = False
 
-    def _cause(self, error: Exception, seconds: float) -> str:
-        """Say how the child ended: signal or exit status, and its last words."""
+    def _end(self, error: Exception, seconds: float) -> tuple[str, str]:
+        """Say how the child ended, by signal or exit status, and its last words on this request."""
         assert self._process is not None and self._errors is not None
         process, errors = self._process, self._errors
         if isinstance(error, _Silence):
@@ -177,9 +197,15 @@ class Worker:
             process.kill()
             status, cause = process.wait(), "it closed its pipes"
         if not cause:
-            cause = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        errors.seek(0, os.SEEK_END)
-        errors.seek(max(errors.tell() - _LAST, 0))
-        last = errors.read().decode(errors="replace").strip()
+            cause = f"killed by {_signal(-status)}" if status < 0 else f"exit status {status}"
+        size = os.fstat(errors.fileno()).st_size
+        last = os.pread(errors.fileno(), _LAST, max(size - _LAST, self._said_before)).decode(errors="replace")
         self.close()
-        return f"{cause}: {last}" if last else cause
+        return cause, last.strip()
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # the real-time signals have no names
+        return f"signal {number}"

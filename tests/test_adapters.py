@@ -1,0 +1,284 @@
+"""The adapters, each in a worker as in a run: bits survive both ways, gradients, guards, ε, origins, traits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import mpmath  # type: ignore[import-untyped]
+import numpy as np
+import pytest
+
+from conftest import FRAMEWORKS, need
+from lossparity.formats import FORMATS, INTEGERS, Array
+from lossparity.model import Declined, Outcome, Produced, Raised, Request
+from lossparity.registry import registered
+from lossparity.workers import Worker
+
+# A target that gives back what the adapter made of its arguments; `reduction` says which.
+ECHO = """
+def cross_entropy(logits, target, reduction):
+    if reduction == "logits":
+        return logits
+    if reduction == "target":
+        return target
+    if reduction == "cube":
+        return logits * logits * logits
+    return {widened}
+
+def gradient(logits, target, upstream, reduction):
+    return 3 * logits * logits * upstream
+
+cross_entropy.gradient = gradient
+"""
+WIDENED = {
+    "numpy": "logits.astype('float32')",
+    "torch": "logits.float()",
+    "tensorflow": "__import__('tensorflow').cast(logits, 'float32')",
+    "jax": "logits.astype('float32')",
+}
+
+
+@pytest.fixture(scope="module", params=FRAMEWORKS)
+def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """One worker a framework for all tests: they differ in what they ask."""
+    name: str = request.param
+    need(name)
+    path = tmp_path_factory.mktemp(name) / f"echo_{name}.py"
+    path.write_text(ECHO.format(widened=WIDENED[name]))
+    one = Worker(registered()[name].adapter, "cpu", 120.0, (f"{path}:cross_entropy", "cross_entropy"))
+    assert one.wait_ready(), one.unavailable
+    yield one
+    one.close()
+
+
+def framework(worker: Worker) -> str:
+    return next(name for name in FRAMEWORKS if name in worker.details)
+
+
+def ask(worker: Worker, operation: str, variant: str = "", keywords: Any = None, **arrays: Array) -> Outcome:
+    return worker.ask(Request(variant, operation, arrays, keywords or {}))
+
+
+def echo(worker: Worker, what: str, logits: Array, target: Array | None = None, **more: Array) -> Produced:
+    target = target or Array.of([0], "int64")
+    outcome = ask(worker, "cross_entropy", "target", {"reduction": what}, logits=logits, target=target, **more)
+    assert isinstance(outcome, Produced), outcome
+    return outcome
+
+
+def value(outcome: Outcome) -> np.ndarray[Any, Any]:
+    assert isinstance(outcome, Produced), outcome
+    return outcome.value.exact()
+
+
+def test_it_describes_itself_in_text(worker: Worker) -> None:
+    assert all(isinstance(k, str) and isinstance(v, str) and v for k, v in worker.details.items())
+    assert worker.details["subnormals"] in ("gradual", "flushed")
+    assert worker.details["device"]
+
+
+def specials(fmt: str, shape: tuple[int, ...]) -> Array:
+    f = FORMATS[fmt]
+    values = [math.nan, -0.0, math.inf, -math.inf, 0.1, f.largest, -f.largest, f.smallest_normal, f.smallest_normal / 2]
+    return Array.of(np.resize([*values, f.smallest_normal * 2.0 ** (1 - f.precision), 1.0], shape), fmt)
+
+
+SHAPES = [(), (0,), (11,), (2, 0), (4, 3), (2, 3, 2)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_numbers_go_in_and_out_bit_for_bit(worker: Worker, fmt: str, shape: tuple[int, ...]) -> None:
+    given = specials(fmt, shape)
+    got = echo(worker, "logits", given)
+    assert got.unmodified
+    assert (got.value.format, got.value.shape) == (fmt, shape)
+    assert got.value.data.tobytes() == given.data.tobytes()
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("fmt", INTEGERS)
+def test_integers_go_in_and_out_unchanged(worker: Worker, fmt: str, shape: tuple[int, ...]) -> None:
+    most = np.iinfo(INTEGERS[fmt])
+    given = Array.of(np.resize(np.array([0, most.max, most.min, 7], dtype=INTEGERS[fmt]), shape), fmt)
+    got = echo(worker, "target", Array.of([1.0], "float32"), given)
+    assert got.unmodified
+    assert (got.value.format, got.value.shape) == (fmt, shape)
+    assert got.value.data.tolist() == given.data.tolist()
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_a_gradient_is_that_of_the_function_for_any_upstream(worker: Worker, fmt: str) -> None:
+    x, v = Array.of([[1, -2], [0.5, 4]], fmt), Array.of([[1, 0.25], [-2, 0]], fmt)
+    got = echo(worker, "cube", x, upstream=v)
+    assert got.value.exact().tolist() == [[1, -8], [0.125, 64]]
+    assert isinstance(got.gradient, Array)
+    assert got.gradient.format == fmt
+    assert got.gradient.exact().tolist() == [[3, 3], [-1.5, 0]]
+
+
+@pytest.mark.parametrize("fmt", ["bfloat16", "float16"])
+def test_a_result_in_binary32_of_16_bit_logits_has_a_gradient_too(worker: Worker, fmt: str) -> None:
+    if framework(worker) == "numpy":
+        pytest.skip("NumPy does not differentiate")
+    got = echo(worker, "widened", Array.of([1, 2], fmt), upstream=Array.of([0.5, -1], fmt))
+    assert got.value.format == "float32"
+    assert isinstance(got.gradient, Array), got.gradient
+    assert got.gradient.exact().tolist() == [0.5, -1]
+
+
+LOSSES = {"cross_entropy": "logits", "nll_loss": "log_probs"}
+
+
+def loss(worker: Worker, operation: str, x: Array, target: Array, keywords: Any = None, **more: Array) -> Outcome:
+    return ask(worker, operation, "", keywords, **{LOSSES[operation]: x}, target=target, **more)
+
+
+@pytest.mark.parametrize("index", [-1, 3, 4, -3, 10**6, -(10**6)])
+@pytest.mark.parametrize("operation", LOSSES)
+def test_an_index_out_of_range_raises_and_is_never_wrapped_or_clamped(
+    worker: Worker, operation: str, index: int
+) -> None:
+    rows, images = Array.of([[-1, -2, -3]] * 2, "float32"), Array.of([[[-1], [-2], [-3]]] * 2, "float32")
+    weight = Array.of([1, 2, 4], "float32")
+    for reduction in ("none", "mean", "sum"):
+        keywords = {"reduction": reduction}
+        one, other = Array.of([0, index], "int64"), Array.of([[0], [index]], "int64")
+        outcomes = [
+            loss(worker, operation, rows, one, keywords),
+            loss(worker, operation, rows, one, {**keywords, "ignore_index": 0}),
+            loss(worker, operation, rows, one, keywords, weight=weight),
+            loss(worker, operation, images, other, keywords),
+            loss(
+                worker,
+                operation,
+                rows,
+                one,
+                keywords,
+                upstream=Array.of([1, 1] if reduction == "none" else 1, "float32"),
+            ),
+        ]
+        if operation == "cross_entropy":
+            outcomes.append(loss(worker, operation, rows, one, {**keywords, "label_smoothing": 0.1}))
+        assert [type(outcome) for outcome in outcomes] == [Raised] * len(outcomes), outcomes
+
+
+@pytest.mark.parametrize("fmt", ["int32", "uint8"])
+@pytest.mark.parametrize("operation", LOSSES)
+def test_narrow_index_types_are_right_or_refused(worker: Worker, operation: str, fmt: str) -> None:
+    k, index = 200, 156  # what -100, the default ignore_index, is in 8 bits
+    x = Array.of([[-math.log(k)] * k] * 2, "float64")
+    for keywords in ({"reduction": "none"}, {"reduction": "none", "ignore_index": -100}):
+        outcome = loss(worker, operation, x, Array.of([index, 3], fmt), keywords)
+        if isinstance(outcome, Raised | Declined):
+            continue
+        assert value(outcome).tolist() == pytest.approx([math.log(k)] * 2, rel=1e-14)
+
+
+def smoothed(target: list[float], e: float) -> mpmath.mpf:
+    """The loss of logits (0, -80, -80, -80) for a row of target probabilities, at 60 digits."""
+    with mpmath.workdps(60):
+        log_sum = mpmath.log(1 + 3 * mpmath.exp(-80))
+        z = [-log_sum] + [-80 - log_sum] * 3
+        q = [(1 - mpmath.mpf(e)) * mpmath.mpf(t) + mpmath.mpf(e) / 4 for t in target]
+        return -mpmath.fsum(a * b for a, b in zip(q, z, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["index", "probabilities"])
+@pytest.mark.parametrize("e", [0.1, 0.3, 1e-3])
+def test_smoothing_is_the_binary64_number_and_not_rounded_through_binary32(worker: Worker, kind: str, e: float) -> None:
+    x = Array.of([[0, -80, -80, -80]], "float64")
+    target = Array.of([0], "int64") if kind == "index" else Array.of([[1, 0, 0, 0]], "float64")
+    got = float(value(loss(worker, "cross_entropy", x, target, {"label_smoothing": e, "reduction": "sum"})))
+    exact = smoothed([1, 0, 0, 0], e)
+    assert abs(got - exact) <= 2 * math.ulp(float(exact))
+    through_binary32 = smoothed([1, 0, 0, 0], float(np.float32(e)))
+    assert abs(exact - through_binary32) > 1000 * math.ulp(float(exact)), "the two can be told apart here"
+
+
+def test_the_trait_subnormals_is_true(worker: Worker) -> None:
+    p = value(ask(worker, "softmax", logits=Array.of([[0, -90]], "float32")))
+    if worker.details["subnormals"] == "flushed":
+        assert p.tolist() == [[1, 0]]
+    else:
+        assert p[0, 1] == pytest.approx(math.exp(-90), abs=2 * 2.0**-149)
+
+
+X = Array.of([[0.1, 0.2, 0.3], [0.1, 0.1, 0.1]], "float32")
+Z = Array.of([[-1, -2, -0.5], [-1, -1, -1]], "float32")
+IMAGES = Array.of([[[0.1], [0.2], [0.3]]] * 2, "float32")
+INDEX = Array.of([2, 0], "int64")
+PROBABILITIES = Array.of([[0, 0.5, 0.5], [1, 0, 0]], "float32")
+WEIGHT = Array.of([1, 2, 4], "float32")
+NONE = {"reduction": "none"}
+
+Call = tuple[str, dict[str, Any], dict[str, Array]]
+CALLS: dict[str, Call] = {
+    "softmax": ("softmax", {}, {"logits": X}),
+    "log_softmax": ("log_softmax", {}, {"logits": X}),
+    "exp": ("exp", {}, {"logits": X}),
+    "one_hot": ("one_hot", {}, {"logits": X, "target": INDEX}),
+    "row_sum": ("row_sum", {}, {"logits": X}),
+    "log_softmax_row_sum": ("log_softmax_row_sum", {}, {"logits": X}),
+    "smoothing_term": ("smoothing_term", {}, {"logits": X}),
+    "nll": ("nll_loss", NONE, {"log_probs": Z, "target": INDEX}),
+    "nll weighted": ("nll_loss", {}, {"log_probs": Z, "target": INDEX, "weight": WEIGHT}),
+    "index": ("cross_entropy", NONE, {"logits": X, "target": INDEX}),
+    "probabilities": ("cross_entropy", NONE, {"logits": X, "target": PROBABILITIES}),
+    "index mean": ("cross_entropy", {}, {"logits": X, "target": INDEX}),
+    "index of images": ("cross_entropy", NONE, {"logits": IMAGES, "target": Array.of([[2], [0]], "int64")}),
+    "index ignored": ("cross_entropy", {**NONE, "ignore_index": 0}, {"logits": X, "target": INDEX}),
+    "index smoothed": ("cross_entropy", {**NONE, "label_smoothing": 0.1}, {"logits": X, "target": INDEX}),
+    "index weighted": ("cross_entropy", NONE, {"logits": X, "target": INDEX, "weight": WEIGHT}),
+    "probabilities mean": ("cross_entropy", {}, {"logits": X, "target": PROBABILITIES}),
+    "probabilities smoothed": (
+        "cross_entropy",
+        {**NONE, "label_smoothing": 0.1},
+        {"logits": X, "target": PROBABILITIES},
+    ),
+}
+# What one public call of each library does; everything else is composed by the adapter.
+LOSSES_OF_TORCH = {name for name, (operation, _, _) in CALLS.items() if operation in LOSSES}
+ONE_CALL = {
+    "numpy": set[str](),
+    "torch": {"softmax", "log_softmax", "exp"} | LOSSES_OF_TORCH,
+    "tensorflow": {"softmax", "log_softmax", "exp", "one_hot", "index", "probabilities"},
+    "jax": {"softmax", "log_softmax", "exp", "one_hot"},
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_native_is_only_what_one_public_call_does(worker: Worker, name: str) -> None:
+    operation, keywords, arrays = CALLS[name]
+    outcome = ask(worker, operation, "", keywords, **arrays)
+    assert isinstance(outcome, Produced), outcome
+    native = name in ONE_CALL[framework(worker)]
+    assert outcome.origin == ("native" if native else "composed")
+    prefix = {"tensorflow": "tf."}.get(framework(worker), f"{framework(worker)}.")
+    if native:
+        assert outcome.api.startswith(prefix)
+        assert "," not in outcome.api
+    assert outcome.unmodified
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_chain_by_hand_agrees_with_the_library_or_declines(worker: Worker, name: str) -> None:
+    operation, keywords, arrays = CALLS[name]
+    outcome = ask(worker, operation, "manual", keywords, **arrays)
+    if any(word in name for word in ("weighted", "ignored", "images", "probabilities")):
+        assert isinstance(outcome, Declined)
+        return
+    assert isinstance(outcome, Produced), outcome
+    assert outcome.origin == "manual"
+    library = value(ask(worker, operation, "", keywords, **arrays))
+    assert np.allclose(outcome.value.exact(), library, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "cuda:99"])
+def test_a_device_that_is_not_there_is_unavailable(name: str) -> None:
+    worker = Worker(registered()["numpy"].adapter, name)
+    assert not worker.wait_ready()
+    worker.close()
+    assert worker.unavailable == f"NumPy has no device {name!r}"

@@ -1,0 +1,492 @@
+"""The command line: exit statuses, one clear message for every mistake, and a parent that imports no framework."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lossparity import doctor, record
+from lossparity.check import plan
+from lossparity.cli import main
+from lossparity.errors import UnavailableError
+from lossparity.model import Grade
+from lossparity.registry import registered
+from lossparity.suite import built_in, load
+from test_registry import distribution
+
+TINY = ("--case", "worked-example/softmax", "--format", "float64")
+
+SUITE = """\
+suite: mine
+about: A suite of my own.
+cases:
+  - id: a
+    clause: S1
+    operation: softmax
+    formats: [float64]
+    gradient: false
+    logits: [[1, 2], [3, 4]]
+"""
+
+TARGETS = """
+import numpy as np
+
+def softmax(logits):
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+def unshifted(logits):
+    e = np.exp(logits)
+    return e / e.sum(axis=1, keepdims=True)
+
+def by_hand(logits, upstream):
+    p = softmax(logits)
+    return p * (upstream - (p * upstream).sum(axis=1, keepdims=True))
+
+def whole(logits):
+    return softmax(logits)
+
+whole.gradient = by_hand
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has a folder of its own to be in, with a suite and targets."""
+    (tmp_path / "mine.yaml").write_text(SUITE)
+    (tmp_path / "mine.py").write_text(TARGETS)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def lossparity(*arguments: str) -> Result:
+    """Run a command in this process; no exception but its exit may leave it."""
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_a_run_writes_the_record_and_the_page() -> None:
+    result = lossparity("run", "-b", "numpy", *TINY)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert "2 of 2 judged results pass" in result.stdout
+    got = record.read(Path("lossparity-results/run.jsonl"))
+    assert got.complete
+    assert [r.check for r in got.results] == ["worked-example/softmax/float64@numpy"] * 2
+    assert Path("lossparity-results/report.html").read_text().rstrip().endswith("</html>")
+
+
+def test_formats_have_short_names_and_cases_may_be_the_users_own() -> None:
+    assert lossparity("run", "-b", "numpy", "--cases", "mine.yaml", "--dtype", "fp64", "-o", "out").exit_code == 0
+    assert [r.check for r in record.read(Path("out/run.jsonl")).results] == ["mine/a/float64@numpy"]
+
+
+def test_min_grade_raises_the_threshold() -> None:
+    rounding = ("run", "-b", "numpy", "--case", "half-precision/rounding-log", "--format", "float64")
+    assert lossparity(*rounding).exit_code == 0
+    result = lossparity(*rounding, "--min-grade", "exact")
+    assert result.exit_code == 1
+    assert "is below the threshold exact" in result.stdout
+
+
+def test_nothing_judged_is_3() -> None:
+    result = lossparity("run", "-b", "numpy.manual", "--case", "weights-and-ignored/weighted")
+    assert result.exit_code == 3
+    assert "0 of 0 judged results pass" in result.stdout
+    assert "not offered" in result.stdout
+
+
+def test_a_device_that_is_absent_is_3_and_the_others_are_recorded() -> None:
+    result = lossparity("run", "-b", "numpy", "-b", "numpy:cuda", *TINY)
+    assert result.exit_code == 3
+    assert "not tested: numpy:cuda, 1 checks: NumPy has no device 'cuda'" in result.stdout
+    got = record.read(Path("lossparity-results/run.jsonl"))
+    assert got.complete
+    assert {r.backend for r in got.results} == {"numpy"}
+
+
+@pytest.fixture
+def ghost(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registered backend whose framework is not here, in this process and in its children."""
+    distribution(folder / "site", "ghost = ghost_backend:Ghost")
+    monkeypatch.syspath_prepend(str(folder / "site"))
+    monkeypatch.setenv("PYTHONPATH", str(folder / "site"))
+
+
+@pytest.mark.usefixtures("ghost")
+def test_a_framework_that_is_absent_is_3_and_the_others_are_recorded() -> None:
+    result = lossparity("run", "-b", "numpy", "-b", "ghost", *TINY)
+    assert result.exit_code == 3
+    got = record.read(Path("lossparity-results/run.jsonl"))
+    assert got.complete
+    assert {r.backend for r in got.results} == {"numpy"}
+    assert got.footer is not None
+    assert [(n.what, n.checks) for n in got.footer.not_tested] == [("ghost", 1)]
+    assert "No module named 'ghost_backend'" in got.footer.not_tested[0].reason
+    assert [(e.name, e.available) for e in got.environments] == [("numpy", True), ("ghost", False)]
+
+
+@pytest.mark.usefixtures("ghost")
+def test_a_glob_of_absent_frameworks_alone_is_3() -> None:
+    for command in (("run", *TINY), ("show", "worked-example"), ("show", "mine/a", "--cases", "mine.yaml")):
+        result = lossparity(*command, "-b", "gh*")
+        assert result.exit_code == 3
+        assert "none of these backends is installed" in result.stderr
+
+
+@pytest.mark.usefixtures("ghost")
+def test_list_names_what_is_not_installed() -> None:
+    result = lossparity("list")
+    assert result.exit_code == 0
+    assert "  ghost  (not installed)" in result.stdout
+    assert "  worked-example: " in result.stdout
+    assert lossparity("list", "--case", "mine", "--cases", "mine.yaml").stdout == "mine/a  [S1]  float64\n"
+
+
+@pytest.mark.usefixtures("ghost")
+def test_doctor_says_what_starts_and_how_to_get_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {name: entry for name, entry in registered().items() if name in ("numpy", "numpy.manual", "ghost")}
+    monkeypatch.setattr(doctor, "registered", lambda: chosen)
+    result = lossparity("doctor")
+    assert result.exit_code == 0
+    assert "numpy: ready" in result.stdout
+    assert "  subnormals: gradual" in result.stdout
+    assert "ghost: not installed; get it with: install ghost" in result.stdout
+
+
+def changed(old: str, new: str) -> str:
+    assert SUITE.count(old) == 1
+    return SUITE.replace(old, new)
+
+
+BAD_SUITES = {
+    "unknown key": (changed("clause:", "claus: S1\n    clause:"), "mine.yaml:5:5", "did you mean 'clause'?"),
+    "wrong type": (changed("gradient: false", "gradient: maybe"), "mine.yaml:8:15", "true or false"),
+    "unknown clause": (changed("clause: S1", "clause: S11"), "mine.yaml:5:13", "did you mean 'S1'?"),
+    "unknown operation": (changed("softmax", "sofmax"), "mine.yaml:6:16", "did you mean 'softmax'?"),
+    "unknown format": (changed("float64", "float46"), "mine.yaml:7:15", "did you mean 'float64'?"),
+    "duplicate key": (SUITE + "    clause: S2\n", "mine.yaml:10:5", "given twice"),
+    "duplicate id": (SUITE + SUITE[SUITE.index("  - id") :], "mine.yaml:10:", "given twice"),
+    "ragged array": (changed("[3, 4]", "[3, 4, 5]"), "mine.yaml:9:22", "logits is ragged"),
+    "target of another shape": (
+        changed("softmax", "cross_entropy") + "    target: [0, 1, 1]\n",
+        "mine.yaml:10:13",
+        "target has shape [3]; for logits of shape [2, 2] it is [2]",
+    ),
+    "broken YAML": (changed("[[1, 2], [3, 4]]", "[[1, 2]"), "mine.yaml:", "not YAML"),
+    "not UTF-8": (SUITE.replace("my own", "m\udcff own"), "mine.yaml:2:", "UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SUITES)
+def test_a_bad_case_file_is_2_with_its_place(folder: Path, name: str) -> None:
+    text, place, said = BAD_SUITES[name]
+    (folder / "mine.yaml").write_bytes(text.encode(errors="surrogateescape"))
+    for command in ("run", "list", "show"):
+        result = lossparity(command, *(["mine/a"] if command == "show" else []), "--cases", "mine.yaml")
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert result.stderr.startswith(f"lossparity: {place}")
+        assert said in result.stderr
+    assert not Path("lossparity-results").exists()
+
+
+BAD_USE: dict[str, tuple[Sequence[str], str, str]] = {
+    "format": (["run", "--format", "foo"], "unknown format 'foo'", "known formats: "),
+    "format misspelt": (["run", "--format", "bfloat61"], "unknown format 'bfloat61'", "did you mean 'bfloat16'?"),
+    "backend": (["run", "-b", "trch"], "unknown backend 'trch'", "did you mean 'torch'?"),
+    "backend of show": (["show", "mine/a", "--cases", "mine.yaml", "-b", "trch"], "unknown backend", "'torch'?"),
+    "mode": (["run", "-b", "torch+compile"], "the mode +compile is not offered", "eager"),
+    "command": (["rn"], "no command 'rn'", "did you mean 'run'?"),
+    "case": (["run", "--case", "nothing/**"], "no case matches 'nothing/**'", "known suites: "),
+    "case misspelt": (["run", "--case", "worked-exmple/*"], "no case matches", "did you mean 'worked-example"),
+    "no case in the format": (
+        ["run", "--cases", "mine.yaml", "--format", "fp16"],
+        "no case is left to run",
+        "in float16",
+    ),
+    "missing case file": (["run", "--cases", "none.yaml"], "none.yaml: the case file cannot be read: No such", ""),
+    "empty folder": (["run", "--cases", "empty"], "empty: no case file in this folder", "*.yaml"),
+    "output below a file": (["run", *TINY, "-b", "numpy", "-o", "mine.py/out"], "cannot be written: Not a", "choose"),
+    "time limit": (["run", "--timeout", "0"], "--timeout 0 is no time limit", "above 0"),
+    "negative time limit": (["check", "mine.py:softmax", "--timeout", "-5"], "--timeout -5 is no", "above 0"),
+    "no time limit": (["run", "--timeout", "inf"], "--timeout inf is no time limit", "86400"),
+    "time limit that is none": (["run", "--timeout", "nan"], "--timeout nan is no time limit", ""),
+    "check id": (["show", "worked-example/softmax@numpy"], "is no check id", "case/format@backend"),
+    "show nothing": (["show", "nothing"], "no case matches 'nothing'", "known suites: "),
+    "report of nothing": (["report", "none.jsonl"], "none.jsonl: the record cannot be read: No such file", ""),
+    "report of no record": (["report", "mine.yaml"], "mine.yaml:1: not a lossparity record", "run.jsonl"),
+    "report into a file": (["report", "good.jsonl", "-o", "mine.py/x.html"], "the page cannot be written", "choose"),
+    "operation": (["check", "mine.py:f", "--operation", "sofmax"], "unknown operation", "did you mean 'softmax'?"),
+    "framework": (["check", "mine.py:f", "--framework", "pytorch"], "unknown framework", "did you mean 'torch'?"),
+    "no case of the operation": (
+        ["check", "mine.py:f", "--operation", "nll_loss", "--cases", "mine.yaml"],
+        "no selected case is about nll_loss",
+        "leave out --case",
+    ),
+    "target": (
+        ["check", "softmax", *TINY, "--operation", "softmax"],
+        "is not package.module:name",
+        "path/file.py:name",
+    ),
+    "missing target file": (["check", "none.py:f", *TINY, "--operation", "softmax"], "no such file: none.py", ""),
+    "missing target name": (["check", "mine.py:f", *TINY, "--operation", "softmax"], "mine.py has no 'f'", ""),
+    "record below a file": (
+        ["check", "mine.py:softmax", *TINY, "--operation", "softmax", "--record", "mine.py/run.jsonl"],
+        "cannot be written: its folder is a file",
+        "choose",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_USE)
+def test_wrong_use_is_2_with_one_message_and_what_to_do(folder: Path, name: str) -> None:
+    (folder / "empty").mkdir()
+    whole_record(folder / "good.jsonl")
+    arguments, message, hint = BAD_USE[name]
+    result = lossparity(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("lossparity: ")
+    assert len(result.stderr.splitlines()) <= 2, "the message, and what to do next"
+    assert message in result.stderr
+    assert hint in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "-o", "mine.py"], "'mine.py' is a file"),
+        (["run", "--bakend", "torch"], "No such option"),
+        (["run", "--timeout", "soon"], "'soon' is not a valid float"),
+        (["run", "--min-grade", "good"], "'good' is not one of"),
+        (["check"], "Missing argument 'TARGET'"),
+        (["report"], "Missing argument 'RECORD'"),
+    ],
+)
+def test_wrong_options_are_2_with_the_usage(arguments: list[str], said: str) -> None:
+    result = lossparity(*arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.startswith("Usage: ")
+
+
+def softmax_check(name: str, *more: str) -> Result:
+    return lossparity("check", f"mine.py:{name}", "--operation", "softmax", *more)
+
+
+def test_a_right_function_conforms() -> None:
+    result = softmax_check(
+        "whole", "--case", "worked-example", "--case", "extreme-logits/ten-thousand", "--report", "p.html"
+    )
+    assert result.exit_code == 0, result.stdout
+    assert "target: 16 of 16 pass" in result.stdout
+    assert "numpy.target" in Path("p.html").read_text()
+
+
+def test_a_wrong_function_fails_with_the_simplest_input_first_and_a_way_to_repeat_it() -> None:
+    cases = ("--case", "half-precision/many-classes", "--case", "extreme-logits/ten-thousand")
+    result = softmax_check("unshifted", *cases, "--format", "float32", "--record", "r.jsonl")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("FAIL extreme-logits/ten-thousand/float32@numpy.target#value")
+    assert "--case 'extreme-logits/ten-thousand' --format float32" in result.stdout
+    assert record.read(Path("r.jsonl")).complete
+
+
+def test_coverage_below_80_percent_does_not_conform() -> None:
+    result = softmax_check("softmax", *TINY)
+    assert result.exit_code == 1
+    assert "1 of 1 judged results pass" in result.stdout
+    assert "only 1 of 2 must-results could be judged: below 80%" in result.stdout
+    assert "no attribute `gradient`" in result.stdout
+
+
+def test_a_function_for_an_absent_device_is_3() -> None:
+    result = softmax_check("softmax", *TINY, "--device", "cuda")
+    assert result.exit_code == 3
+    assert result.stderr == "lossparity: numpy.target:cuda cannot be run: NumPy has no device 'cuda'\n"
+
+
+@pytest.mark.usefixtures("ghost")
+def test_a_function_for_an_absent_framework_is_3() -> None:
+    result = softmax_check("softmax", *TINY, "--framework", "ghost")
+    assert result.exit_code == 3
+    assert "ghost is not installed" in result.stderr
+
+
+def test_no_known_deviation_excuses_a_users_function() -> None:
+    cases = [case for suite in load([built_in()]) for case in suite.cases]
+    for framework in ("torch", "numpy"):
+        try:
+            planned = plan("m:f", "cross_entropy", framework, "cpu", cases, (), Grade.LOOSE, False, 60.0, "")
+        except UnavailableError:
+            continue
+        assert planned.known == ()
+
+
+def test_show_repeats_a_check_as_a_failure_prints_it() -> None:
+    for name in ("mine/a/float64@numpy", "mine/a/float64@numpy#value"):
+        result = lossparity("show", name, "--cases", "mine.yaml")
+        assert result.exit_code == 0
+        lines = result.stdout.splitlines()
+        assert lines[0] == "mine/a/float64   (mine.yaml:4)"
+        assert "numpy" in lines
+        assert any(line.startswith("  value: pass") for line in lines)
+
+
+def test_show_of_a_backend_that_is_absent_says_why() -> None:
+    result = lossparity("show", "mine/a/float64@numpy:cuda", "--cases", "mine.yaml")
+    assert result.exit_code == 0
+    assert "numpy:cuda: NumPy has no device 'cuda'" in result.stdout
+
+
+def test_show_of_the_worked_example_sets_printed_by_hand_library_and_exact_side_by_side() -> None:
+    result = lossparity("show", "worked-example", "-b", "numpy")
+    assert result.exit_code == 0
+    assert re.search(r"printed +by hand +library +exact", result.stdout)
+    row = next(line for line in result.stdout.splitlines() if line.split()[:1] == ["1.3669"])
+    assert [round(float(figure), 4) for figure in row.split()] == [1.3669] * 4
+    assert "the exact sum is" in " ".join(result.stdout.split())
+
+
+def whole_record(path: Path) -> bytes:
+    from record_factory import passing
+
+    found = passing()
+    assert found.footer is not None
+    with record.Writer(path) as writer:
+        writer.append(found.header, *found.environments, *found.cases, *found.results, found.footer)
+    return path.read_bytes()
+
+
+def test_a_whole_record_is_reported_without_a_word_on_standard_error() -> None:
+    whole_record(Path("run.jsonl"))
+    result = lossparity("report", "run.jsonl")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "page: report.html\n", "")
+
+
+@pytest.mark.parametrize("cut", ["in a line", "between lines"])
+def test_a_record_that_is_cut_off_is_reported_as_incomplete(cut: str) -> None:
+    text = whole_record(Path("run.jsonl"))
+    end = text.rindex(b'{"kind":"footer"')
+    Path("run.jsonl").write_bytes(text[: end - 40 if cut == "in a line" else end])
+    result = lossparity("report", "run.jsonl")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("lossparity: run.jsonl: the record is incomplete: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert "incomplete" in Path("report.html").read_text().lower()
+
+
+def test_a_record_of_a_newer_format_is_refused() -> None:
+    text = whole_record(Path("run.jsonl"))
+    Path("run.jsonl").write_bytes(text.replace(b'"format_version":1', b'"format_version":2'))
+    result = lossparity("report", "run.jsonl")
+    assert result.exit_code == 2
+    assert "format version 2" in result.stderr
+    assert not Path("report.html").exists()
+
+
+LOADED = """
+import sys
+from lossparity.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as left:
+    status = left.code
+names = {name.partition(".")[0] for name in sys.modules}
+print(sorted(names & {"numpy", "torch", "tensorflow", "jax", "lossparity_backends"}), file=sys.stderr)
+sys.exit(status)
+"""
+
+
+def parent(*arguments: str) -> tuple[int, list[str]]:
+    """Run a command in a process of its own; return its exit status and which frameworks and adapters it imported."""
+    done = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    return done.returncode, json.loads(done.stderr.splitlines()[-1].replace("'", '"'))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["check", "-h"], ["--version"]])
+def test_help_imports_no_numpy(arguments: list[str]) -> None:
+    assert parent(*arguments) == (0, [])
+
+
+def test_the_parent_of_a_run_imports_no_framework_and_no_adapter() -> None:
+    backends = ["numpy", *(["torch"] if importlib.util.find_spec("torch") else [])]
+    assert parent("run", *(a for b in backends for a in ("-b", b)), *TINY) == (0, ["numpy"])
+    got = record.read(Path("lossparity-results/run.jsonl"))
+    assert {r.backend for r in got.results if r.verdict == "pass"} == set(backends)
+
+
+def test_the_parent_of_the_other_commands_imports_no_framework_and_no_adapter() -> None:
+    assert parent("list") == (0, ["numpy"])
+    assert parent("show", "mine/a", "--cases", "mine.yaml", "-b", "numpy") == (0, ["numpy"])
+    assert parent("check", "mine.py:whole", "--operation", "softmax", *TINY) == (0, ["numpy"])
+
+
+HANGING = """
+import os, time
+from pathlib import Path
+from lossparity_backends.on_numpy import Numpy
+
+class Stranger(Numpy):
+    name = "math"
+
+    def vjp(self, function, first, rest, keywords):
+        if first.flat[0] == 3:
+            Path("pid").write_text(str(os.getpid()))
+            os.rename("pid", "hanging")
+            time.sleep(1000)
+        return super().vjp(function, first, rest, keywords)
+"""
+# A shell that starts pytest in the background has it, and its children, ignore the signal.
+HEARING = "import signal; signal.signal(2, signal.default_int_handler); from lossparity.cli import main; main()"
+
+
+@pytest.mark.parametrize("whom", ["the parent", "all, as a terminal does"])
+def test_an_interrupted_run_leaves_a_readable_record_and_no_worker(folder: Path, whom: str) -> None:
+    distribution(folder / "site", "math = stranger:Stranger")
+    (folder / "site" / "stranger.py").write_text(HANGING)
+    (folder / "mine.yaml").write_text(
+        SUITE + SUITE[SUITE.index("  - id") :].replace("id: a", "id: b").replace("1,", "3,")
+    )
+    command = ["run", "-b", "numpy", "-b", "math", "--cases", "mine.yaml", "--timeout", "300"]
+    environment = {**os.environ, "PYTHONPATH": str(folder / "site")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", HEARING, *command],
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not Path("hanging").exists() and process.poll() is None:
+        time.sleep(0.01)
+    if whom == "the parent":
+        process.send_signal(signal.SIGINT)
+    else:
+        os.killpg(process.pid, signal.SIGINT)
+    said, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == ""
+    assert complaint == "lossparity: interrupted; what was judged until now is in lossparity-results/run.jsonl\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(Path("hanging").read_text()), 0)
+    got = record.read(Path("lossparity-results/run.jsonl"))
+    assert not got.complete
+    assert got.broken == ""
+    assert [r.check for r in got.results[:2]] == ["mine/a/float64@numpy", "mine/a/float64@math"]
+    assert {r.verdict for r in got.results} == {"pass"}, "the check that was cut off is no crash"

@@ -1,0 +1,223 @@
+"""Plans: what a question sends, and which verdict each outcome gets."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lossparity.formats import Array
+from lossparity.model import (
+    Backend,
+    Case,
+    Crashed,
+    Declined,
+    Grade,
+    Numbers,
+    Outcome,
+    Produced,
+    Published,
+    Raised,
+    TimedOut,
+    Verdict,
+)
+from lossparity.plans import Finding, Question
+
+P = [math.exp(0.25), math.exp(0.5), math.exp(1.0)]
+SOFTMAX = [v / math.fsum(P) for v in P]
+
+
+def case(logits: Numbers = ((0.25, 0.5, 1.0),), **changes: Any) -> Case:
+    fields: dict[str, Any] = {
+        "id": "suite/a",
+        "suite": "suite",
+        "about": "",
+        "clause": "S1",
+        "operation": "softmax",
+        "inputs": {"logits": logits},
+        "keywords": {},
+        "formats": ("float64",),
+        "gradient": False,
+        "one_of": (),
+        "published": None,
+        "source": "suite.yaml:1:1",
+    }
+    return Case(**{**fields, **changes})
+
+
+def produced(values: Any = (SOFTMAX,), fmt: str = "float64", **changes: Any) -> Produced:
+    fields: dict[str, Any] = {"gradient": None, "api": "f", "origin": "native", "unmodified": True}
+    return Produced(Array.of(values, fmt), **{**fields, **changes})
+
+
+def judged(question: Question, outcome: Outcome, threshold: Grade = Grade.LOOSE) -> tuple[Finding, ...]:
+    return question.findings(outcome, flushed=False, threshold=threshold)
+
+
+def value(case: Case, outcome: Outcome, fmt: str = "float64", threshold: Grade = Grade.LOOSE) -> Finding:
+    return judged(Question(case, fmt), outcome, threshold)[0]
+
+
+def test_a_request_holds_the_case_and_never_what_is_expected() -> None:
+    question = Question(case(gradient=True, keywords={}), "float16")
+    request = question.request(Backend.parse("torch.manual:cuda"))
+    assert (request.variant, request.operation, request.format) == ("manual", "softmax", "float16")
+    assert list(request.arrays) == ["logits", "upstream"]
+    assert request.arrays["logits"].exact().tolist() == [[0.25, 0.5, 1.0]]
+
+
+def test_a_check_is_named_by_case_format_and_backend() -> None:
+    assert (
+        Question(case(), "float16").check_id(Backend.parse("torch.manual:cuda")) == "suite/a/float16@torch.manual:cuda"
+    )
+
+
+def test_a_right_value_passes_with_its_grade() -> None:
+    finding = value(case(), produced())
+    assert finding.verdict is Verdict.PASS
+    assert finding.judgement is not None
+    assert finding.judgement.grade in (Grade.EXACT, Grade.FAITHFUL)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict", "kind", "said"),
+    [
+        (Raised("ValueError", "no"), Verdict.ERROR, "raises", "ValueError: no"),
+        (Declined("no bfloat16"), Verdict.UNSUPPORTED, "", "no bfloat16"),
+        (Crashed("killed by SIGSEGV"), Verdict.CRASH, "crash", "killed by SIGSEGV"),
+        (TimedOut(2.0), Verdict.TIMEOUT, "timeout", "no answer in 2 s"),
+        (produced(unmodified=False), Verdict.FAIL, "modified", "the inputs were modified (clause M6)"),
+        (produced(SOFTMAX), Verdict.FAIL, "shape", "shape [3] instead of [1, 3]"),
+        (produced([SOFTMAX * 2]), Verdict.FAIL, "shape", "shape [1, 6] instead of [1, 3]"),
+        (produced(fmt="float32"), Verdict.FAIL, "format", "format float32 instead of float64"),
+        (produced([[0, 0, 1]], "int64"), Verdict.FAIL, "format", "format int64 instead of float64"),
+        (produced([[math.nan, *SOFTMAX[1:]]]), Verdict.FAIL, "nan", ""),
+        (produced([[math.inf, *SOFTMAX[1:]]]), Verdict.FAIL, "inf", ""),
+        (produced([[0.0, *SOFTMAX[1:]]]), Verdict.FAIL, "zero", ""),
+        (produced([[1 / 3] * 3]), Verdict.FAIL, "finite-wrong", ""),
+    ],
+)
+def test_every_outcome_has_its_verdict(outcome: Outcome, verdict: Verdict, kind: str, said: str) -> None:
+    finding = value(case(), outcome)
+    assert (finding.verdict, finding.kind) == (verdict, kind)
+    assert said in finding.message
+    assert finding.choice == ""
+
+
+def test_binary32_is_a_permitted_result_for_16_bit_logits_and_no_other() -> None:
+    for fmt, result, verdict in (
+        ("float16", "float32", Verdict.PASS),
+        ("bfloat16", "float32", Verdict.PASS),
+        ("float16", "bfloat16", Verdict.FAIL),
+        ("float16", "float64", Verdict.FAIL),
+        ("float32", "float16", Verdict.FAIL),
+    ):
+        assert value(case(), produced(fmt=result), fmt).verdict is verdict, (fmt, result)
+
+
+def test_the_threshold_is_a_grade() -> None:
+    question = Question(case(), "float64")
+    off = [[SOFTMAX[0] * (1 + 6e-16), *SOFTMAX[1:]]]
+    grade = judged(question, produced(off))[0].judgement
+    assert grade is not None
+    assert grade.grade in (Grade.TIGHT, Grade.LOOSE)
+    (finding,) = judged(question, produced(off), Grade.EXACT)
+    assert (finding.verdict, finding.kind) == (Verdict.FAIL, "finite-wrong")
+    assert finding.message == f"grade {grade.grade.value} is below the threshold exact"
+
+
+def test_a_gradient_is_judged_apart_from_the_value() -> None:
+    question = Question(case(gradient=True), "float64")
+    assert question.quantities == ("value", "gradient")
+    upstream = question.arrays["upstream"].exact()[0]
+    p = np.array(SOFTMAX)
+    right = p * (upstream - np.sum(p * upstream))
+    for gradient, verdict in (
+        (Array.of([right], "float64"), Verdict.PASS),
+        (Array.of([-right], "float64"), Verdict.FAIL),
+        (Raised("RuntimeError", "no way back"), Verdict.ERROR),
+        (Declined("no gradient"), Verdict.UNSUPPORTED),
+        (None, Verdict.ERROR),
+    ):
+        first, second = judged(question, produced(gradient=gradient))
+        assert (first.quantity, first.verdict) == ("value", Verdict.PASS)
+        assert (second.quantity, second.verdict) == ("gradient", verdict)
+
+
+def test_an_exception_is_that_of_every_quantity() -> None:
+    findings = judged(Question(case(gradient=True), "float64"), Raised("ValueError", "no"))
+    assert [(f.quantity, f.verdict) for f in findings] == [("value", Verdict.ERROR), ("gradient", Verdict.ERROR)]
+
+
+MASKED = case(((-math.inf, -math.inf),), clause="S6", one_of=("nan", "masked"))
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict", "choice"),
+    [
+        ([[math.nan, math.nan]], Verdict.PASS, "nan"),
+        ([[0.0, 0.0]], Verdict.PASS, "masked"),
+        ([[math.nan, 0.0]], Verdict.FAIL, ""),
+        ([[0.5, 0.5]], Verdict.FAIL, ""),
+    ],
+)
+def test_the_choice_that_was_made_is_named_and_a_mixture_is_none(values: Any, verdict: Verdict, choice: str) -> None:
+    finding = value(MASKED, produced(values))
+    assert (finding.verdict, finding.choice) == (verdict, choice)
+
+
+def test_an_exception_passes_where_it_is_permitted() -> None:
+    permitted = case(((-math.inf, -math.inf),), clause="S6", one_of=("nan", "raises"))
+    finding = value(permitted, Raised("ValueError", "all masked"))
+    assert (finding.verdict, finding.choice) == (Verdict.PASS, "raises")
+    assert value(permitted, produced([[math.nan, math.nan]])).choice == "nan"
+    assert value(permitted, Crashed("exit status 1")).verdict is Verdict.CRASH, "an exit is no exception"
+    assert value(permitted, TimedOut(1.0)).verdict is Verdict.TIMEOUT
+
+
+def test_a_result_where_only_an_exception_is_right_fails() -> None:
+    finding = value(case(one_of=("raises",)), produced())
+    assert (finding.verdict, finding.kind) == (Verdict.FAIL, "no-raise")
+
+
+def published(figures: tuple[float, ...]) -> Case:
+    return case(published=Published((figures,), (figures,), 4))
+
+
+def test_a_value_within_the_bound_must_round_to_the_published_figures() -> None:
+    right = tuple(round(p, 4) for p in SOFTMAX)
+    assert value(published(right), produced()).verdict is Verdict.PASS
+    wrong = (right[0] + 0.0001, *right[1:])
+    finding = value(published(wrong), produced())
+    assert (finding.verdict, finding.kind) == (Verdict.FAIL, "published")
+    assert finding.message == f"does not round to the published [[{', '.join(f'{v:.4f}' for v in wrong)}]]"
+
+
+def test_16_bit_formats_are_not_held_to_four_decimals() -> None:
+    wrong = (round(SOFTMAX[0], 4) + 0.0001, *(round(p, 4) for p in SOFTMAX[1:]))
+    assert value(published(wrong), produced(fmt="bfloat16"), "bfloat16").verdict is Verdict.PASS
+
+
+def test_certified_answers_are_computed_once_for_all_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lossparity import reference
+
+    question, asked = Question(case(gradient=True), "float64"), []
+    certify = reference.certify
+
+    def counted(*arguments: Any) -> Any:
+        asked.append(arguments[1])
+        return certify(*arguments)
+
+    monkeypatch.setattr(reference, "certify", counted)
+    for _ in range(3):
+        judged(question, produced(gradient=Array.of([[0, 0, 0]], "float64")))
+    assert asked == ["value", "gradient"]
+
+
+def test_the_hash_is_of_the_inputs_and_keywords() -> None:
+    one = Question(case(), "float64").hash
+    assert one == Question(case(about="other prose", id="suite/b"), "float64").hash
+    assert one != Question(case(), "float32").hash
+    assert one != Question(case(((0.25, 0.5, 1.5),)), "float64").hash

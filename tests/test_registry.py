@@ -1,0 +1,150 @@
+"""Backends by name: found through entry points without running any adapter, resolved strictly, deviations as data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lossparity.errors import UnavailableError, UsageError
+from lossparity.model import Backend
+from lossparity.registry import installed, known_deviations, registered, report_writer, resolve
+
+
+def distribution(folder: Path, entry_points: str, name: str = "ghost-backends") -> None:
+    """Put an installed distribution into a folder: its metadata alone, as an installer leaves it."""
+    info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[lossparity.backends]\n{entry_points}\n")
+
+
+@pytest.fixture
+def ghost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stranger's backend whose package fails when it is run, for a framework that is not here."""
+    distribution(tmp_path, "ghost = ghost_backends.on_ghost:Ghost\nhere.fast = ghost_backends.on_here:Here")
+    package = tmp_path / "ghost_backends"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('the parent ran an adapter')\n")
+    (tmp_path / "here.py").write_text("raise RuntimeError('the parent ran a framework')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return package
+
+
+@pytest.mark.usefixtures("ghost")
+def test_the_frameworks_come_in_a_fixed_order_and_strangers_after_them() -> None:
+    names = list(registered())
+    assert names[:8] == [name for f in ("numpy", "torch", "tensorflow", "jax") for name in (f, f"{f}.manual")]
+    assert names[8:] == ["ghost", "here.fast"]
+
+
+@pytest.mark.usefixtures("ghost")
+def test_a_strangers_backend_is_found_and_nothing_of_it_is_run() -> None:
+    found = registered()
+    assert found["ghost"].adapter == "ghost_backends.on_ghost:Ghost"
+    assert not found["ghost"].available, "no module named ghost is here"
+    assert found["here.fast"].available
+    assert known_deviations(["ghost", "here"]) == []
+
+
+@pytest.mark.usefixtures("ghost")
+def test_what_a_run_takes_by_default_is_every_library_that_is_here() -> None:
+    assert Backend("numpy") in installed()
+    assert all(not backend.variant for backend in installed())
+    assert Backend("ghost") not in installed()
+
+
+@pytest.mark.usefixtures("ghost")
+def test_a_name_stands_for_itself_and_is_asked_for_by_name() -> None:
+    backends, named = resolve(["numpy", "numpy.manual:cuda", "ghost", "numpy"])
+    assert backends == [Backend("numpy"), Backend("numpy", "manual", "cuda"), Backend("ghost")]
+    assert named == {"numpy", "numpy.manual:cuda", "ghost"}
+
+
+@pytest.mark.usefixtures("ghost")
+def test_a_glob_takes_what_is_here_and_asks_for_nothing_by_name() -> None:
+    backends, named = resolve(["numpy*", "ghost*"])
+    assert backends == [Backend("numpy"), Backend("numpy", "manual")]
+    assert named == set()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message", "hint"),
+    [
+        ("trch", "unknown backend 'trch'", "did you mean 'torch'?"),
+        ("torch.manul", "unknown backend 'torch.manul'", "did you mean 'torch.manual'?"),
+        ("numpy.target", "unknown backend 'numpy.target'", "known backends: "),
+        ("", "unknown backend ''", "known backends: "),
+        ("trch*", "no backend matches 'trch*'", "did you mean 'torch'?"),
+        ("torch+compile", "the mode +compile is not offered", "leave it out"),
+    ],
+)
+def test_what_is_no_backend_is_refused_with_a_suggestion(pattern: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve([pattern])
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_a_report_that_is_not_installed_is_unavailable() -> None:
+    with pytest.raises(UnavailableError, match="no report named 'pdf'"):
+        report_writer("pdf")
+
+
+ENTRY = """
+framework: here
+deviations:
+  - id: here/a
+    backends: [here.fast]
+    checks: ["suite/a/*#value"]
+    kind: nan
+    versions: ">=1,<2"
+    reason: It divides by zero.
+"""
+
+
+def declare(package: Path, text: str) -> Path:
+    (package / "known_deviations").mkdir()
+    path = package / "known_deviations" / "here.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_known_deviations_lie_beside_the_adapter(ghost: Path) -> None:
+    declare(ghost, ENTRY)
+    (deviation,) = known_deviations(["numpy-like", "here", "here"])
+    assert (deviation.id, deviation.backends, deviation.kind, deviation.link) == ("here/a", ("here.fast",), "nan", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message", "hint"),
+    [
+        ("kind: nan", "kind: nann", "here/a: unknown kind 'nann'", "did you mean 'nan'?"),
+        ('">=1,<2"', '"newest"', "here/a: Invalid specifier", "as in"),
+        ("    reason: It divides by zero.\n", "", "missing required field `reason`", ""),
+        ("    kind: nan", "    knd: nan\n    kind: nan", "unknown field `knd`", ""),
+        ("[here.fast]", "here.fast", "Expected `array`", ""),
+        ("[here.fast]", "[here.fast", "not a file of known deviations", ""),
+        ("framework: here", "- here", "not a file of known deviations", ""),
+    ],
+)
+def test_a_mistake_in_known_deviations_is_refused_with_its_file(
+    ghost: Path, old: str, new: str, message: str, hint: str
+) -> None:
+    assert ENTRY.count(old) == 1
+    path = declare(ghost, ENTRY.replace(old, new))
+    with pytest.raises(UsageError) as caught:
+        known_deviations(["here"])
+    assert caught.value.where == str(path)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_a_file_in_the_current_folder_declares_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distribution(tmp_path, "single = single_module:Single\nmissing = no_such_package.adapter:Missing")
+    (tmp_path / "single_module.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("single", "missing"):
+        (tmp_path / f"{name}.yaml").write_text(ENTRY)
+    monkeypatch.chdir(tmp_path)
+    assert known_deviations(["single", "missing", "nobody"]) == []
