@@ -99,3 +99,14 @@ def test_no_progress_is_drawn_where_there_is_no_terminal(capsys: pytest.CaptureF
     with console.progress() as told:
         told(1, 2, summary())
     assert capsys.readouterr() == ("", "")
+
+
+def test_known_deviations_of_a_framework_are_named_and_the_others_counted() -> None:
+    summary = Summary()
+    native = {"verdict": "known", "deviation": "torch/sum/inf", "message": "The sum overflows."}
+    summary.add(result(**native))
+    summary.add(result("s/b/float32@torch", **native))
+    summary.add(result(**{**native, "deviation": "torch.manual/sum/inf", "origin": "manual"}))
+    lines = console.summary(summary, []).splitlines()
+    assert "known deviation torch/sum/inf (2): The sum overflows." in lines
+    assert "known deviations of composed and manual implementations (1): see the page" in lines

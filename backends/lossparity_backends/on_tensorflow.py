@@ -7,6 +7,8 @@ import platform
 from typing import Any, Callable, Mapping
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Left to itself, TensorFlow uses oneDNN's kernels on some processors and its own on others, and they differ.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np
 import tensorflow as tf
@@ -32,11 +34,11 @@ class TensorFlow:
         self._device = f"/{device.upper()}:0"
 
     def pin(self) -> Mapping[str, str]:
-        """One thread, and binary32 products in binary32 (no TF32)."""
+        """One thread, binary32 products in binary32 (no TF32), and the same kernels on every processor."""
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.experimental.enable_tensor_float_32_execution(False)
-        return {"threads": "1", "TF32": "off"}
+        return {"threads": "1", "TF32": "off", "TF_ENABLE_ONEDNN_OPTS": os.environ["TF_ENABLE_ONEDNN_OPTS"]}
 
     def describe(self) -> Mapping[str, str]:
         """Return the version, the device and the traits; TensorFlow flushes subnormal numbers on the CPU."""

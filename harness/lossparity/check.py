@@ -69,7 +69,7 @@ def check(planned: Run, writer: Writer, progress: Callable[[int, int, Summary], 
     if summary.missing:
         raise UnavailableError(f"{summary.missing[0]} cannot be run: {summary.not_tested[0].reason}")
     sizes = {case.id: _size(case) for case in planned.cases}
-    failures = sorted(summary.failures, key=lambda r: (sizes[r.case], r.case, r.quantity))
+    failures = sorted(summary.failures, key=lambda r: (sizes[r.case], r.case, r.quantity != "value"))
     said: list[str] = []
     code = summary.exit_code
     must, supported = summary.must

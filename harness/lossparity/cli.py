@@ -69,7 +69,7 @@ class _Format(click.ParamType[str]):
         names = [*_FORMATS.values(), *_FORMATS]
         if value not in names:
             raise UsageError(f"unknown format {value!r}", hint=suggest(value, names, "format"))
-        return _FORMATS.get(value, value)
+        return str(_FORMATS.get(value, value))
 
 
 def _seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from lossparity.formats import FORMATS
+from lossparity.framework import NATIVE
 from lossparity.model import Verdict
 from lossparity.record import Result
 from lossparity.runner import LEFT_OUT, Summary
@@ -87,8 +88,28 @@ def summary(found: Summary, failures: Sequence[Result]) -> str:
         ok = found.origins[origin, Verdict.PASS]
         total = sum(n for (o, verdict), n in found.origins.items() if o == origin and verdict not in LEFT_OUT)
         lines.append(f"  {origin}: {ok} of {total} pass")
+    lines += _known(found)
     for reason, n in found.unsupported.most_common():
         lines.append(f"not offered ({n}): {reason}")
     for left in found.not_tested:
         lines.append(f"not tested: {left.what}, {left.checks} checks: {left.reason}")
     return "\n".join(lines)
+
+
+def _known(found: Summary) -> list[str]:
+    """Name the deviations of what a framework itself does; count those of compositions and chains by hand."""
+    named: dict[str, list[Result]] = {}
+    apart = 0
+    for results in found.known.values():
+        if any(result.origin == NATIVE for result in results):
+            named.setdefault(results[0].message, []).extend(results)
+        else:
+            apart += len(results)
+    lines: list[str] = []
+    for reason, results in named.items():
+        ids = ", ".join(sorted({result.deviation for result in results}))
+        said = f"known deviation {ids} ({len(results)}): {reason}"
+        lines += textwrap.wrap(said, 110, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+    if apart:
+        lines.append(f"known deviations of composed and manual implementations ({apart}): see the page")
+    return lines

@@ -75,6 +75,7 @@ class Summary:
     origins: Counter[tuple[str, Verdict]] = field(default_factory=Counter)
     weak: int = 0
     failures: list[Result] = field(default_factory=list)
+    known: dict[str, list[Result]] = field(default_factory=dict)
     unsupported: Counter[str] = field(default_factory=Counter)
     must: tuple[int, int] = (0, 0)
     not_tested: list[NotTested] = field(default_factory=list)
@@ -94,6 +95,8 @@ class Summary:
         self.weak += verdict is Verdict.PASS and result.grade == Grade.LOOSE.value
         if verdict.failing or verdict is Verdict.STALE:
             self.failures.append(result)
+        if verdict is Verdict.KNOWN:
+            self.known.setdefault(result.deviation, []).append(result)
         if verdict is Verdict.UNSUPPORTED:
             self.unsupported[result.message] += 1
         if CLAUSES[result.clause].kind == "must":
