@@ -86,8 +86,8 @@ def bounds(rows: Rows, quantity: str, fmt: str, exact: Floats, *, flushed: bool)
     `flushed`: whether the backend declares that it flushes subnormal numbers to 0.
     """
     own = FORMATS[fmt]
-    terms = _Terms.of(rows)
     with np.errstate(all="ignore"):
+        terms = _Terms.of(rows)
         if own.bits > 16:
             tight = _shaped(rows, quantity, terms.bound(quantity, _arithmetic(own, serial=False, flushed=flushed)))
             loose = _shaped(rows, quantity, terms.bound(quantity, _arithmetic(own, serial=True, flushed=flushed)))
@@ -157,15 +157,19 @@ class _Terms:
     def _softmax(self, by: Arithmetic) -> Floats:
         sigma = self._sigma(by)
         t = self._raised(by) + 2 * np.log1p(by.u) - np.log1p(-sigma)
-        bound = self._grown(t) + 2 * by.underflow * (1 + by.u) / (1 - sigma)
-        return np.where(self.rows.masked | self.rows.dead[:, None], 0.0, bound)
+        return self._where_open(self._grown(t) + 2 * by.underflow * (1 + by.u) / (1 - sigma))
+
+    def _where_open(self, bound: Floats) -> Floats:
+        """Leave no error to a masked entry (S3), nor to a single class, whose p is 1 (S7)."""
+        return np.where(self.rows.masked | self.rows.dead[:, None] | (self.rows.x.shape[1] == 1), 0.0, bound)
 
     def _log_sum(self, by: Arithmetic) -> Floats:
         return -np.log1p(-self._sigma(by)) * (1 + by.eta) + by.eta * self.log_sum
 
     def _log_softmax(self, by: Arithmetic) -> Floats:
         before = self._log_sum(by) + by.u * self.d
-        return before + by.u * (self.minus_z + before) + by.underflow
+        bound = before + by.u * (self.minus_z + before) + by.underflow
+        return np.zeros(bound.shape) if self.rows.x.shape[1] == 1 else bound
 
     # The losses.
 
@@ -200,7 +204,9 @@ class _Terms:
             return errors + (by.u * (total + errors) + by.underflow if rows.weighted else 0.0)
         k = rows.x.shape[1]
         relative = (1 + by.growth(k)) * (1 + by.roundings(_TERM)) - 1
-        small = by.underflow * (np.sum(np.where(counted, self.minus_z, 0.0), axis=1, keepdims=True) + k + 2)
+        # e / K may be subnormal before the class's weight multiplies it, and its products with w and z after that.
+        lost = np.sum(np.where(counted, (1 + rows.weight) * self.minus_z, 0.0), axis=1, keepdims=True)
+        small = by.underflow * (lost + k + 2)
         return errors + relative * (total + errors) + small
 
     def _reduced(self, errors: Floats, by: Arithmetic) -> Floats:
@@ -212,6 +218,8 @@ class _Terms:
         growth = by.growth(n)
         if not rows.divided:
             return np.asarray(error + growth * (total + error) + by.underflow)
+        if self.divisor == 0:  # NaN or 0 by convention (N3), no quotient
+            return np.zeros(())
         relative = self._averaging(by)
         return np.asarray((error + relative * (total + error)) / self.divisor + by.underflow)
 
@@ -226,8 +234,7 @@ class _Terms:
     def _saved(self, by: Arithmetic) -> Floats:
         """Error of p, computed afresh or as exp of a saved z, whichever is larger."""
         t = self._log_softmax(by) + np.log1p(by.eta)
-        again = np.where(self.rows.masked | self.rows.dead[:, None], 0.0, self._grown(t) + by.underflow)
-        return np.maximum(self._softmax(by), again)
+        return np.maximum(self._softmax(by), self._where_open(self._grown(t) + by.underflow))
 
     def _gradient(self, by: Arithmetic) -> Floats:
         rows, up = self.rows, np.abs(self.rows.upstream)
@@ -266,6 +273,7 @@ class _Terms:
     def _loss_gradient(self, by: Arithmetic, up: Floats) -> Floats:
         rows, a = self.rows, self.a
         averaged = rows.divided and self.divisor != 0
+        small = 0.0
         scale = up / self.divisor if averaged else up
         mass = np.sum(a, axis=1, keepdims=True)
         if rows.operation == "nll_loss":
@@ -277,7 +285,9 @@ class _Terms:
             if not (rows.hard and rows.smoothing == 0):
                 growth = by.growth(rows.x.shape[1])
                 error = error + growth * mass * (self.p + e_p) + by.roundings(_TERM) * a
+                # The gradients of z are added up; each may be subnormal, or have underflowed.
+                small = rows.x.shape[1] * by.underflow * (self.p + e_p)
             error = scale * error
         relative = (1 + by.roundings(_SCALE)) * (1 + (self._averaging(by) if averaged and rows.weighted else 0.0)) - 1
-        small = by.underflow * (2 * scale * mass + 2 * mass + 4)
+        small = small + by.underflow * (2 * scale * mass + 2 * mass + 4)
         return np.where(rows.valid[:, None], error + relative * (g + error) + small, 0.0)

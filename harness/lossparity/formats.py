@@ -37,8 +37,8 @@ class Format:
 
     @property
     def half_smallest_subnormal(self) -> float:
-        """The largest error of rounding where the spacing is the subnormal one; 0 if binary64 cannot hold it."""
-        return 2.0 ** (self.emin - self.precision)
+        """The largest error of rounding where the spacing is the subnormal one (in binary64, twice it)."""
+        return max(2.0 ** (self.emin - self.precision), 2.0**-1074)
 
     @property
     def largest(self) -> float:
@@ -114,7 +114,8 @@ class Array:
     def exact(self) -> np.ndarray[Any, Any]:
         """Return the exact values: binary64 for a floating format, the integers themselves otherwise."""
         if self.format == "bfloat16":
-            return np.asarray(np.asarray(self.data.astype("<u4") << 16).view("<f4"), dtype=np.float64)
+            with np.errstate(invalid="ignore"):  # of signalling NaN
+                return np.asarray(np.asarray(self.data.astype("<u4") << 16).view("<f4"), dtype=np.float64)
         return np.asarray(self.data, dtype=np.float64) if self.format in FORMATS else self.data
 
     @property

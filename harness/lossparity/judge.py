@@ -83,6 +83,9 @@ def _ranks(got: Floats, result: str, fmt: str, certified: Certified, bounds: Bou
     wrong = ~numbers & ~same
     both_special = ~numbers & same
     best, worst = (np.where(both_special, 0, np.where(wrong, _WRONG, ranks)) for ranks in (best, worst))
+    # A radius that is infinite tells nothing, not even the class.
+    unknown = ~np.isfinite(radius)
+    best, worst = np.where(unknown, 0, best), np.where(unknown, _WRONG, worst)
     skip = ~certified.specified
     return np.where(skip, 0, best), np.where(skip, 0, worst), np.where(wrong & ~skip, np.inf, np.where(skip, 0, error))
 
@@ -123,10 +126,12 @@ def _judged(ranks: Ranks, error: Floats, got: Floats, fmt: str, certified: Certi
         return Judgement(Grade.EXACT, "", 0.0, 0.0, None, certified.tier, certified.high, bounds, "")
     with np.errstate(all="ignore"):
         used = np.where(error == 0, 0.0, error / bounds.loose)
+    # What is wrong in one place is wrong, however little can be said of another.
+    rank = _WRONG if (ranks == _WRONG).any() else int(ranks.max())
     # Among the worst grade the largest share of the bound decides; a vacuous bound uses none of it.
-    order = np.where(ranks == ranks.max(), np.nan_to_num(used, nan=0.0, posinf=np.inf), -1.0)
+    order = np.where(ranks == rank, np.nan_to_num(used, nan=0.0, posinf=np.inf), -1.0)
     at = int(np.argmax(order))
-    grade = _GRADES[int(ranks.max())]
+    grade = _GRADES[rank]
     here, exact = float(got.flat[at]), float(certified.high.flat[at])
     known = bool(np.isfinite(error.flat[at]))
     spacing = float(ulp(_towards(certified.high, certified.low), FORMATS[fmt]).flat[at])

@@ -100,7 +100,9 @@ class Balls:
     def exp(self) -> Balls:
         """Exponential; its relative error is that of the argument and of numpy.exp."""
         mid = np.exp(self.mid)
-        return Balls(mid, (mid * (np.expm1(self.rad) * (1 + _FUNCTION) + _FUNCTION) + _TINY) * _INFLATE)
+        # Where exp underflows and the argument's radius is beyond exp's range, their product would be 0 * inf.
+        spread = np.where(mid > 0, mid * np.expm1(self.rad), np.exp(self.mid + self.rad))
+        return Balls(mid, (spread * (1 + _FUNCTION) + mid * _FUNCTION + 4 * _TINY) * _INFLATE)
 
     def log1p(self) -> Balls:
         """log1p, whose slope is at most 1 where x >= 0."""
@@ -120,8 +122,9 @@ class Balls:
         return Balls(np.where(kept, self.mid, 0.0), np.where(kept, self.rad, 0.0))
 
     def enclosed(self) -> tuple[Floats, Floats, Floats]:
-        """Midpoint, no rest, radius."""
-        return self.mid, np.zeros(self.mid.shape), self.rad
+        """Midpoint, no rest, radius; what is lost (inf - inf, 0 * inf) is anywhere."""
+        lost = ~np.isfinite(self.mid) | np.isnan(self.rad)
+        return np.where(lost, 0.0, self.mid), np.zeros(self.mid.shape), np.where(lost, np.inf, self.rad)
 
 
 _arb = np.frompyfunc(flint.arb, 1, 1)
@@ -190,4 +193,5 @@ class Arbs:
             rest = self.values - _arb(np.where(finite, high, 0.0))
             low = np.where(finite, np.asarray(_high(rest), dtype=np.float64), 0.0)
             rad = np.asarray(_radius(rest - _arb(np.where(finite, low, 0.0))), dtype=np.float64)
-            return high, low, np.where(finite, rad, 0.0)
+            # float rounded it to nearest; below 2**-1075 it is 0, which no grade can tell apart.
+            return high, low, np.where(finite & (rad > 0), np.nextafter(rad, np.inf), 0.0)

@@ -83,7 +83,7 @@ def _elementwise(rows: Rows, kind: E) -> Exact[E]:
     if rows.operation == "one_hot":
         return Exact(kind.exact(rows.q), np.zeros((m, k)), everywhere)
     if rows.operation == "exp":
-        return Exact(kind.exact(rows.x).exp().where(~rows.masked), special, everywhere)
+        return Exact(_exp(rows, kind), np.where(np.isfinite(rows.x), 0.0, rows.x), everywhere)
     parts = core(rows, kind)
     if rows.operation == "softmax":
         return Exact(parts.p, special, everywhere)
@@ -95,10 +95,16 @@ def _per_row(rows: Rows, kind: E) -> Exact[E]:
     special = np.where(rows.nan[:, None], np.nan, 0.0)
     everywhere = np.ones(special.shape, bool)
     if rows.operation == "row_sum":
-        return Exact(kind.exact(rows.x).exp().where(~rows.masked).sum(1), special, everywhere)
+        special = np.where(np.isfinite(rows.x), 0.0, rows.x).sum(axis=1, keepdims=True)
+        return Exact(_exp(rows, kind).sum(1), special, everywhere)
     lost = (rows.masked.any(axis=1) | rows.dead)[:, None]
     special = np.where(lost & (special == 0), -np.inf, special)
     return Exact((kind.exact(0.0) - core(rows, kind).minus_z).sum(1), special, everywhere)
+
+
+def _exp(rows: Rows, kind: E) -> E:
+    finite = np.isfinite(rows.x)
+    return kind.exact(np.where(finite, rows.x, 0.0)).exp().where(finite & ~rows.masked)
 
 
 def _loss(rows: Rows, kind: E) -> Exact[E]:
@@ -123,7 +129,8 @@ def _loss(rows: Rows, kind: E) -> Exact[E]:
         lost_total = special.sum(axis=0, keepdims=True)
     if rows.divided:
         if _nothing_counts(rows):
-            lost_total = lost_total if rows.empty_is_zero else np.full((1, 1), np.nan)
+            zero = rows.empty_is_zero and not np.isnan(lost_total).any()
+            total, lost_total = kind.exact(np.zeros((1, 1))), np.full((1, 1), 0.0 if zero else np.nan)
         else:
             total = total / divisor(rows, kind)
     return Exact(total, lost_total, np.ones((1, 1), bool))
@@ -141,7 +148,7 @@ def gradient(rows: Rows, kind: E) -> Exact[E]:
     up = kind.exact(rows.upstream)
     specified = np.broadcast_to(~rows.unspecified[:, None], (m, k)).copy()
     if rows.operation in ("exp", "row_sum"):
-        finite = up * kind.exact(rows.x).exp().where(~rows.masked)
+        finite = up * _exp(rows, kind)
     elif rows.operation in ("softmax", "log_softmax", "log_softmax_row_sum"):
         finite = _of_softmax(rows, up, core(rows, kind))
     else:

@@ -111,6 +111,9 @@ def _classified(x: Floats, operation: str, policy: str) -> tuple[Floats, Flags, 
     """Return finite stand-ins for x, and what is masked, NaN, wholly masked, and of unspecified gradient."""
     m, k = x.shape
     none: Flags = np.zeros(m, dtype=np.bool_)
+    if operation in ("exp", "row_sum"):  # each entry for itself: the S-clauses do not hold
+        lost: Flags = np.asarray((np.isnan(x) | np.isposinf(x)).any(axis=1))
+        return np.where(np.isneginf(x), 0.0, x), np.asarray(np.isneginf(x)), none, none, lost
     if operation == "nll_loss":  # the S-clauses do not hold: it reads only its selected entry
         return x, np.zeros((m, k), dtype=np.bool_), none, none, none
     nan: Flags = np.asarray(np.isnan(x).any(axis=1))

@@ -1,0 +1,311 @@
+"""Every declared deviation of a real framework is true: 60-digit arithmetic that shares nothing with the judge agrees.
+
+The backends are run by the real runner. For each result that came out as `known` (or `fail`, of which there must be
+none) the inputs are built again, the exact value of the worst element is computed by `oracle`, and the recorded number
+must deviate from it: another class, or an error no rounding explains (`deviates`). Neither the certified reference nor
+the error bounds take part.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from math import inf, isinf, isnan
+from pathlib import Path
+from typing import Any
+
+import mpmath  # type: ignore[import-untyped]
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import oracle
+from conftest import FRAMEWORKS, need
+from lossparity import known, record, registry, runner, suite
+from lossparity.formats import FORMATS, Array
+from lossparity.inputs import build
+from lossparity.model import Backend, Case
+from lossparity.record import Result
+from lossparity.shapes import class_axis
+from lossparity.spec import OPERATIONS
+
+LARGE = 4096  # elements from which on only the worst one's row is computed, classes of equal logits at once
+ULPS = 8
+PARTS = 64
+
+
+@cache
+def cases() -> dict[str, Case]:
+    """Return the unselected catalogue by id."""
+    return {case.id: case for one in suite.load([suite.built_in()]) for case in one.cases}
+
+
+def declared(framework: str) -> list[known.Deviation]:
+    return registry.known_deviations([framework])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One framework's part of the run: its results, and how many there are of each verdict."""
+
+    results: list[Result]
+    counts: Counter[str]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+    """Run every case on every framework that is here, its library and its chain by hand, as one run.
+
+    In one run each exact answer is computed once for all of them, while their workers are busy.
+    """
+    here = [framework for framework in FRAMEWORKS if importlib.util.find_spec(framework) is not None]
+    backends, _ = registry.resolve([name for framework in here for name in (framework, f"{framework}.manual")])
+    plan = runner.Run(backends, list(cases().values()), known=registry.known_deviations(here))
+    path = tmp_path_factory.mktemp("known") / "run.jsonl"
+    with record.Writer(path) as writer:
+        summary = runner.run(plan, writer, lambda *_: None)
+    assert not summary.missing, summary.not_tested
+    return record.read(path).results
+
+
+@pytest.fixture(params=FRAMEWORKS)
+def outcome(request: pytest.FixtureRequest) -> Outcome:
+    """Pick one framework's results."""
+    framework: str = request.param
+    need(framework)
+    ran: list[Result] = request.getfixturevalue("ran")
+    results = [result for result in ran if Backend.parse(result.backend).framework == framework]
+    return Outcome(results, Counter(result.verdict for result in results))
+
+
+def test_nothing_fails_but_what_is_declared(outcome: Outcome) -> None:
+    left = [f"{r.check}#{r.quantity}: {r.verdict} {r.cause} {r.message}" for r in outcome.results if _left(r)]
+    assert not left, left[:5]
+    assert outcome.counts["known"] > 0 and outcome.counts["pass"] > 0
+
+
+def _left(result: Result) -> bool:
+    return result.verdict in ("fail", "error", "crash", "timeout", "stale")
+
+
+def test_what_is_known_is_true(outcome: Outcome) -> None:
+    confirmed, refuted = 0, []
+    for result in outcome.results:
+        if result.verdict in ("known", "fail"):
+            said = objection(result)
+            confirmed += not said
+            if said:
+                refuted.append(f"{result.check}#{result.quantity} ({result.deviation}): {said}")
+    assert not refuted, (len(refuted), refuted[:5])
+    assert confirmed == outcome.counts["known"]
+
+
+def objection(result: Result) -> str:
+    """Say why a result is no deviation after all, or nothing."""
+    case = cases()[result.case]
+    choices = [choice for choice in case.one_of or ("exact",) if choice != "raises"]
+    if result.cause == "raises":
+        return "" if "raises" not in case.one_of else "an exception is permitted"
+    if result.cause == "no-raise":
+        return "" if case.one_of == ("raises",) else "a result is permitted"
+    if result.worst is None or result.got is None:
+        return f"the cause {result.cause} was not recorded with an element"
+    arrays = build(case, result.format)
+    size = int(np.prod(result.shape))
+    # Under a choice of permitted results each of them must be missed, by whichever element.
+    whole = list(np.ndindex(*result.shape)) if size <= len(result.got.got) else []
+    places = [tuple(result.worst.index)] if len(choices) == 1 else whole
+    if not places:
+        return "several results are permitted, and the array was not recorded whole"
+    for choice in choices:
+        truths = {at: truth(case, arrays, result, choice, at) for at in places}
+        got = {at: float.fromhex(result.worst.got) for at in places}
+        if whole:
+            flat = [float.fromhex(number) for number in result.got.got]
+            got = dict(zip(whole, flat, strict=True))
+        scale = result.quantity == "gradient" and max(map(_size, truths.values()))
+        if not any(deviates(got[at], truths[at], result.format, float(scale)) for at in places):
+            return f"got {[got[at] for at in places][:4]}, exactly {list(truths.values())[:4]} ({choice})"
+    return ""
+
+
+def _size(number: Any) -> float:
+    return 0.0 if number is None or not mpmath.isfinite(number) else abs(float(number))
+
+
+def deviates(got: float, exact: Any, fmt: str, scale: float = 0.0) -> bool:
+    """Whether a number is wrong beyond what correct arithmetic of the format could make of it.
+
+    Another class always is, unless the exact value is near or beyond the format's range, or below its normal numbers
+    where zero is got. A finite number is wrong when it is off by more than 8 ulp and by more than 1/64 of the exact
+    value, or of the largest gradient beside it: the rounding of every operation to bfloat16 comes to less on the few
+    classes of these cases, whose logits are apart by tens and whose sums are kept in binary32.
+    """
+    f = FORMATS[fmt]
+    if exact is None:
+        return False
+    if mpmath.isnan(exact) or isnan(got):
+        return bool(mpmath.isnan(exact)) != isnan(got)
+    if isinf(got):
+        return not (exact * (1 if got > 0 else -1) >= f.largest * 0.99)
+    if mpmath.isinf(exact):
+        return True
+    error = abs(mpmath.mpf(got) - exact)
+    smallest = 2.0 ** (f.emin - f.precision + 1)
+    spacing = max(2 * f.unit * abs(float(exact)), smallest)
+    return bool(error > ULPS * spacing and error > max(abs(exact), scale) / PARTS)
+
+
+def truth(case: Case, arrays: dict[str, Array], result: Result, choice: str, at: tuple[int, ...]) -> Any:
+    """Return the exact element of a result under one permitted choice."""
+    first = arrays[OPERATIONS[case.operation].first].exact()
+    policy = choice if choice in ("limit", "masked", "zero") else "nan"
+    if first.size < LARGE:
+        return small_truth(case.id, result.format, result.quantity, policy)[at]
+    return large_truth(case.id, result.format, result.quantity, at)
+
+
+@cache
+def small_truth(name: str, fmt: str, quantity: str, policy: str) -> npt.NDArray[Any]:
+    """Return the oracle's whole answer; an index outside [0, K) makes its loss NaN (N4) and leaves gradients open."""
+    case = cases()[name]
+    arrays = build(case, fmt)
+    first = arrays[OPERATIONS[case.operation].first].exact()
+    target = arrays["target"].exact() if "target" in arrays else None
+    keywords: dict[str, Any] = dict(case.keywords)
+    if "weight" in arrays:
+        keywords["weight"] = arrays["weight"].exact()
+    outside = np.zeros(1, dtype=bool)
+    if target is not None and target.dtype.kind == "i":
+        ignored = keywords.get("ignore_index", -100)
+        outside = (target != ignored) & ((target < 0) | (target >= first.shape[class_axis(first.shape)]))
+        target = np.where(outside, 0, target)
+    if quantity == "value":
+        exact = oracle.value(case.operation, first, target, **keywords, policy=policy)
+        return np.where(outside if exact.shape == outside.shape else outside.any(), mpmath.nan, exact)
+    exact = oracle.gradient(case.operation, first, target, arrays["upstream"].exact(), **keywords, policy=policy)
+    return np.full_like(exact, None) if outside.any() else exact
+
+
+@cache
+def large_truth(name: str, fmt: str, quantity: str, at: tuple[int, ...]) -> Any:
+    """Return one element of a large result: softmax, log-softmax or cross-entropy, many logits of a row being equal."""
+    case = cases()[name]
+    arrays = build(case, fmt)
+    first = arrays[OPERATIONS[case.operation].first].exact()
+    assert first.ndim == 2 and set(case.keywords) <= {"label_smoothing", "reduction"} and "weight" not in arrays
+    n, k = first.shape
+    with mpmath.workdps(80):
+        if case.operation in ("softmax", "log_softmax"):
+            return _element(first[at[0]], arrays, case.operation, quantity, at)
+        assert case.operation == "cross_entropy"
+        labels, e = arrays["target"].exact(), mpmath.mpf(float(case.keywords.get("label_smoothing", 0)))
+        reduction = case.keywords.get("reduction", "mean")
+        if quantity == "gradient":
+            x = first[at[0]]
+            up = arrays["upstream"].exact().reshape(-1)[at[0] if reduction == "none" else 0]
+            p = mpmath.exp(_z(x, float(x[at[1]])))
+            q = (1 - e) * int(at[1] == labels[at[0]]) + e / k
+            return mpmath.mpf(float(up)) / (n if reduction == "mean" else 1) * (p - q)
+        chosen = [at[0]] if reduction == "none" else range(n)
+        # Rows that differ by a common offset alone have one loss.
+        alike: Counter[tuple[float, ...]] = Counter()
+        for r in chosen:
+            x = first[r]
+            if k > 2:
+                alike[(float(r), 1.0)] += 1
+            else:
+                alike[(float(x[1 - labels[r]] - x[labels[r]]),)] += 1
+        total = mpmath.mpf(0)
+        for key, times in alike.items():
+            row = first[int(key[0])] if len(key) == 2 else np.array([0.0, key[0]])
+            label = int(labels[int(key[0])]) if len(key) == 2 else 0
+            loss = -(1 - e) * _z(row, float(row[label]))
+            if e:
+                loss -= e / k * mpmath.fsum(c * _z(row, a) for a, c in _distinct(row))
+            total += times * loss
+        return total / n if reduction == "mean" else total
+
+
+def _distinct(row: npt.NDArray[np.float64]) -> list[tuple[float, int]]:
+    numbers, counts = np.unique(row, return_counts=True)
+    return list(zip(numbers.tolist(), counts.tolist(), strict=True))
+
+
+def _z(row: npt.NDArray[np.float64], x: float) -> Any:
+    """Return x - log Σ exp for a logit of a finite row."""
+    return -mpmath.log(mpmath.fsum(c * mpmath.exp(mpmath.mpf(a) - x) for a, c in _distinct(row)))
+
+
+def _element(x: npt.NDArray[np.float64], arrays: dict[str, Array], operation: str, quantity: str, at: Any) -> Any:
+    z = _z(x, float(x[at[1]]))
+    p = mpmath.exp(z)
+    if quantity == "value":
+        return p if operation == "softmax" else z
+    v = [mpmath.mpf(a) for a in arrays["upstream"].exact()[at[0]].tolist()]
+    if operation == "log_softmax":
+        return v[at[1]] - p * mpmath.fsum(v)
+    each = {a: mpmath.exp(_z(x, a)) for a, _ in _distinct(x)}
+    return p * (v[at[1]] - mpmath.fsum(each[a] * b for a, b in zip(x.tolist(), v, strict=True)))
+
+
+# The instrument itself.
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_correct_results_do_not_deviate_and_wrong_ones_do(fmt: str) -> None:
+    f = FORMATS[fmt]
+    one = mpmath.mpf(1) / 3
+    assert not deviates(float(f.round(1 / 3)), one, fmt)
+    assert not deviates(float(f.round(1 / 3)) * (1 + 4 * f.unit), one, fmt)
+    assert not deviates(inf, mpmath.mpf(2) * f.largest, fmt) and not deviates(0.0, mpmath.mpf(2) ** -1200, fmt)
+    assert deviates(0.0, one, fmt) and deviates(inf, one, fmt) and deviates(-inf, 2 * f.largest * one, fmt)
+    assert deviates(float("nan"), one, fmt) and deviates(1.0, mpmath.nan, fmt) and deviates(1.0, mpmath.inf, fmt)
+    assert deviates(0.36, one, fmt) and not deviates(0.36, one, fmt, scale=10.0)
+    assert not deviates(float("nan"), mpmath.nan, fmt) and not deviates(5.0, None, fmt)
+    assert not deviates(-inf, mpmath.ninf, fmt) and deviates(inf, mpmath.ninf, fmt)
+
+
+def test_the_way_for_large_inputs_agrees_with_the_oracle() -> None:
+    """The same element by both ways, on an input that each can do."""
+    for name, fmt, at in (
+        ("half-precision/rounding-loss/label_smoothing=0.1/reduction=mean", "float32", ()),
+        ("half-precision/rounding-loss/label_smoothing=0/reduction=none", "float16", (3,)),
+        ("half-precision/rounding", "float16", (2, 5)),
+        ("half-precision/rounding-log", "float32", (2, 5)),
+    ):
+        for quantity in ("value", "gradient"):
+            place = at if quantity == "value" else (2, 5)
+            small, large = small_truth(name, fmt, quantity, "nan")[place], large_truth(name, fmt, quantity, place)
+            with mpmath.workdps(80):
+                assert abs(small - large) <= mpmath.mpf(10) ** -55 * abs(small), (name, quantity)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_declared_deviation_matches_a_check(framework: str) -> None:
+    need(framework)
+    backends, _ = registry.resolve([framework, f"{framework}.manual"])
+    pairs = [
+        (f"{case.id}/{fmt}@{backend}", quantity)
+        for case in cases().values()
+        for fmt in case.formats
+        for backend in backends
+        for quantity in ("value", "gradient")[: 1 + (case.gradient and OPERATIONS[case.operation].differentiable)]
+    ]
+    assert declared(framework)
+    assert [deviation.id for deviation in known.unmatched(declared(framework), pairs)] == []
+
+
+def test_this_file_sees_neither_the_reference_nor_the_bounds() -> None:
+    """What confirms the judge must not be the judge."""
+    for file in (Path(__file__), Path(oracle.__file__)):
+        tree = ast.parse(file.read_text())
+        modules = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+        froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        modules |= {f"{node.module}.{a.name}" for node in froms for a in node.names}
+        seen = {m for m in modules if any(part in m.split(".") for part in ("reference", "bounds", "judge", "plans"))}
+        assert not seen
+    assert not any(module.startswith("lossparity") for module in modules)  # the oracle shares nothing at all
