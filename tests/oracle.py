@@ -120,7 +120,7 @@ def gradient(
         return _unrows(result, x)
 
 
-def _coefficients(  # noqa: PLR0917
+def _coefficients(
     operation: str,
     x: Array,
     target: npt.ArrayLike | None,
