@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from math import inf, nan
 from typing import Any
 
@@ -25,6 +26,9 @@ def tier(exact: Any, radius: Any = 0.0, *, low: Any = 0.0, open_at: Any = False,
     return Certified(high, parts[0], parts[1], np.broadcast_to(~np.asarray(open_at, dtype=bool), high.shape), name)
 
 
+LEAST = 2.0**-1074  # a bound of 0 asks for the exact value
+
+
 def within(tight: Any, loose: Any) -> Callable[[Any], Bounds]:
     """Return bounds of the exact value's shape."""
 
@@ -36,9 +40,9 @@ def within(tight: Any, loose: Any) -> Callable[[Any], Bounds]:
 
 
 def judged(
-    got: Any, exact: Any, tight: Any = 0.0, loose: Any = 0.0, fmt: str = "float32", result: str = "", **more: Any
+    got: Any, exact: Any, tight: Any = LEAST, loose: Any = LEAST, fmt: str = "float32", result: str = "", **more: Any
 ) -> Judgement:
-    """Judge against one enclosure without a radius unless given."""
+    """Judge against one enclosure without a radius, and with bounds that admit next to nothing, unless given."""
     return judge(Array.of(got, result or fmt), fmt, iter([tier(exact, **more)]), within(tight, loose))
 
 
@@ -277,3 +281,21 @@ def test_what_is_wrong_in_one_place_is_wrong_however_vacuous_another() -> None:
     assert (found.grade, found.kind, found.worst) == (Grade.WRONG, "nan", 1)
     found = judged([1.0, 2.0], [1.0, 1.0], [1.0, 1e-7], [inf, 1e-6])
     assert (found.grade, found.kind, found.worst) == (Grade.WRONG, "finite-wrong", 1)
+
+
+def test_a_bound_of_zero_admits_nothing_but_the_exact_value() -> None:
+    """A masked p, or one class: half an ulp of a 16-bit format is too much in a binary32 result."""
+    for got, grade in ((0.0, Grade.EXACT), (-0.0, Grade.EXACT), (2e-8, Grade.WRONG)):
+        assert judged(got, 0.0, 0.0, 0.0, "float16", "float32").grade is grade
+
+
+@pytest.mark.parametrize(("got", "grade"), [(0.0, Grade.EXACT), (np.nan, Grade.EXACT), (5.0, Grade.WRONG)])
+def test_what_is_blank_is_zero_or_nan(got: float, grade: Grade) -> None:
+    """The gradient of an ignored row that is not finite (G3), and of a mean over nothing (N3)."""
+    blank = replace(tier([1.0, 0.0], open_at=[False, True]), blank=np.array([False, True]))
+    found = judge(Array.of([1.0, got], "float32"), "float32", iter([blank]), within(LEAST, LEAST))
+    assert found.grade is grade
+
+
+def test_an_infinity_is_no_pass_because_the_bound_is_vacuous() -> None:
+    assert judged(np.inf, 1.0, np.inf, np.inf).grade is Grade.WRONG

@@ -24,7 +24,7 @@ def plain_rows(request: Request) -> bool:
         request.keywords.get("reduction", "mean") == "none"
         and not request.keywords.get("label_smoothing", 0.0)
         and "weight" not in request.arrays
-        and "ignore_index" not in request.keywords
+        and not _ignores(request)
     )
 
 
@@ -34,6 +34,13 @@ def worked_example(request: Request) -> bool:
     return (
         len(first.shape) == 2
         and "weight" not in request.arrays
-        and "ignore_index" not in request.keywords
+        and not _ignores(request)
         and ("target" not in request.arrays or index_target(request))
     )
+
+
+def _ignores(request: Request) -> bool:
+    """Whether ignore_index is stated, or its default is among the targets."""
+    if "ignore_index" in request.keywords:
+        return True
+    return "target" in request.arrays and index_target(request) and bool((request.arrays["target"].data == -100).any())

@@ -7,8 +7,8 @@ import platform
 from typing import Any, Callable, Mapping
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Left to itself, TensorFlow uses oneDNN's kernels on some processors and its own on others, and they differ.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# Left to itself, TensorFlow uses oneDNN's kernels on some processors, for some formats, and they differ from its own.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import numpy as np
 import tensorflow as tf

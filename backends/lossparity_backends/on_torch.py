@@ -110,7 +110,7 @@ def _smoothing_term(x: Tensor, reduction: str = "mean") -> Tensor:
 
 def _reduced(losses: Tensor, reduction: str) -> Tensor:
     total = losses if reduction == "none" else torch.sum(losses)
-    return total / losses.shape[0] if reduction == "mean" else total
+    return total / losses.numel() if reduction == "mean" else total
 
 
 # The worked example, stage by stage, in the format itself: nothing is shifted, so exp overflows early.

@@ -95,7 +95,9 @@ def bounds(rows: Rows, quantity: str, fmt: str, exact: Floats, *, flushed: bool)
             single = _arithmetic(FORMATS["float32"], serial=False, flushed=flushed)
             narrow = _arithmetic(own, serial=True, flushed=flushed, narrow=True)
             wide = _shaped(rows, quantity, terms.bound(quantity, single))
-            tight = wide + own.unit * (np.abs(np.where(np.isfinite(exact), exact, 0)) + wide) + narrow.underflow
+            rounded = wide + own.unit * (np.abs(np.where(np.isfinite(exact), exact, 0)) + wide) + narrow.underflow
+            # What is exact in binary32 here (0, 1, a selected entry) is a number of the format: rounding keeps it.
+            tight = np.where(wide == 0, 0.0, rounded)
             loose = _shaped(rows, quantity, terms.bound(quantity, narrow))
         return Bounds(_vacuous(tight), np.maximum(_vacuous(loose), _vacuous(tight)))
 

@@ -10,7 +10,7 @@ from typing import Any, Mapping, Union
 
 import numpy as np
 
-from lossparity.formats import Array
+from lossparity.formats import FORMATS, Array
 from lossparity.framework import Framework, Implementation, Unsupported
 from lossparity.model import Declined, Produced, Raised, Request
 from lossparity.spec import OPERATIONS
@@ -24,7 +24,7 @@ def call(framework: Framework, implementation: Implementation, request: Request)
     """Make one call of an implementation and say what came of it."""
     entry = next((e for e in implementation.get(request.operation, ()) if e.accepts(request)), None)
     if entry is None:
-        return Declined(f"{request.operation} with these arguments is not offered")
+        return Declined(f"{request.operation} with {_stated(request)} is not offered")
     try:
         tensors = {name: framework.to_device(a) for name, a in request.arrays.items()}
         value, pullback = framework.vjp(entry.function, *_arguments(request, tensors))
@@ -32,9 +32,17 @@ def call(framework: Framework, implementation: Implementation, request: Request)
     except (Unsupported, NotImplementedError) as error:
         return Declined(_said(error))
     except Exception as error:  # noqa: BLE001 - whatever a framework raises is its outcome
-        return Raised(type(error).__name__, _said(error))
+        return Raised(type(error).__name__, _said(error), entry.api, entry.origin)
     gradient = _gradient(framework, pullback, tensors)
     return Produced(produced, gradient, entry.api, entry.origin, _unmodified(framework, request, tensors))
+
+
+def _stated(request: Request) -> str:
+    """Name what the case states, so that a person sees which keyword is missing."""
+    kind = "probabilities" if "target" in request.arrays and request.arrays["target"].format in FORMATS else ""
+    weight = "weight" if "weight" in request.arrays else ""
+    rank = f"rank {len(request.arrays[OPERATIONS[request.operation].first].shape)}"
+    return ", ".join(word for word in (rank, kind, weight, *request.keywords) if word)
 
 
 def _arguments(request: Request, tensors: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

@@ -265,8 +265,9 @@ def show(name: str, names: tuple[str, ...], paths: tuple[Path, ...], formats: tu
     else:
         chosen = _select(suites, [name], formats)
         if name in {suite.name for suite in suites} and any(case.published for case in chosen):
-            for line in showing.stages(chosen, backends[-1] if names else _library(backends)):
-                click.echo(line)
+            for library in backends if names else [_library(backends)]:
+                for line in showing.stages(chosen, library, formats[0] if formats else "float64"):
+                    click.echo(line)
             return
         questions = [Question(c, f) for c in chosen for f in c.formats if not formats or f in formats]
     for question, shown in showing.put(questions, backends):

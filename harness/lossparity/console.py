@@ -66,7 +66,8 @@ def failure(result: Result) -> str:
         lines.append(f"  got {number(worst.got, result.format)}, exact {number(worst.exact, 'float64')}{place}")
         if result.ulp is not None and worst.loose is not None and result.bound_used is not None:
             ieee = FORMATS[result.format].ieee
-            lines.append(f"  off by {result.ulp:.3g} ulp of {ieee}, {result.bound_used:.3g} times the bound")
+            share = f"{result.bound_used:.3g} times the bound" if worst.loose else "where the result must be exact"
+            lines.append(f"  off by {result.ulp:.3g} ulp of {ieee}, {share}")
     if result.message:
         lines += textwrap.wrap(result.message, 110, initial_indent="  ", subsequent_indent="  ")
     return "\n".join(lines)

@@ -87,7 +87,10 @@ def _ranks(got: Floats, result: str, fmt: str, certified: Certified, bounds: Bou
     unknown = ~np.isfinite(radius)
     best, worst = np.where(unknown, 0, best), np.where(unknown, _WRONG, worst)
     skip = ~certified.specified
-    return np.where(skip, 0, best), np.where(skip, 0, worst), np.where(wrong & ~skip, np.inf, np.where(skip, 0, error))
+    # Left open, or 0 and NaN alone are permitted.
+    filled = (got != 0) & ~np.isnan(got) & (False if certified.blank is None else certified.blank)
+    best, worst = (np.where(filled, _WRONG, np.where(skip, 0, ranks)) for ranks in (best, worst))
+    return best, worst, np.where(filled | (wrong & ~skip), np.inf, np.where(skip, 0, error))
 
 
 def _towards(high: Floats, low: Floats) -> Floats:
@@ -99,12 +102,13 @@ def _graded(error: Floats, spacing: Floats, bounds: Bounds) -> Ranks:
     ranks = np.select(
         [
             ~np.isfinite(bounds.loose),
+            (bounds.loose == 0) & (error > 0),
             error <= spacing / 2,
             error < spacing,
             error <= bounds.tight,
             error <= bounds.loose,
         ],
-        [_UNCERTIFIED, Grade.EXACT.rank, Grade.FAITHFUL.rank, Grade.TIGHT.rank, Grade.LOOSE.rank],
+        [_UNCERTIFIED, _WRONG, Grade.EXACT.rank, Grade.FAITHFUL.rank, Grade.TIGHT.rank, Grade.LOOSE.rank],
         _WRONG,
     )
     return ranks.astype(np.intp)
@@ -114,9 +118,8 @@ def _same_class(got: Floats, exact: Floats, result: str, margin: Floats) -> npt.
     """Whether NaN meets NaN, an infinity its like, or an infinity a number beyond the result format's range (D3)."""
     fmt = FORMATS[result]
     overflow = fmt.largest + float(ulp(fmt.largest, fmt)) / 2
-    beyond = (
-        np.isinf(got) & np.isfinite(exact) & (np.sign(got) == np.sign(exact)) & (np.abs(exact) + margin >= overflow)
-    )
+    reach = np.where(np.isfinite(margin), margin, 0.0)
+    beyond = np.isinf(got) & np.isfinite(exact) & (np.sign(got) == np.sign(exact)) & (np.abs(exact) + reach >= overflow)
     # binary64 cannot hold a larger number, so an exact result beyond it stands as an infinity and may not be finite.
     return (np.isnan(got) & np.isnan(exact)) | (np.isinf(got) & (got == exact)) | beyond
 

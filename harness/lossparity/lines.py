@@ -7,7 +7,7 @@ import numpy as np
 from lossparity.formats import FORMATS, Array
 from lossparity.judge import Floats
 from lossparity.known import Deviation
-from lossparity.model import Backend, Case, Outcome, Produced, Recipe, Verdict
+from lossparity.model import Backend, Case, Outcome, Produced, Raised, Recipe, Verdict
 from lossparity.plans import Finding, Question
 from lossparity.record import CaseLine, Excerpt, Result, Window, Worst
 from lossparity.spec import CLAUSES
@@ -79,8 +79,8 @@ def result_line(
         format=question.format,
         verdict=finding.verdict.value,
         outcome=finding.outcome,
-        origin=outcome.origin if isinstance(outcome, Produced) else "",
-        api=outcome.api if isinstance(outcome, Produced) else "",
+        origin=outcome.origin if isinstance(outcome, Produced | Raised) else "",
+        api=outcome.api if isinstance(outcome, Produced | Raised) else "",
         grade=judgement.grade.value if judgement else "",
         ulp=judgement.ulp if judgement else None,
         bound_used=judgement.bound_used if judgement else None,

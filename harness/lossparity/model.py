@@ -162,10 +162,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Raised:
-    """The call raised an exception."""
+    """The call raised an exception; `api` and `origin` say whose it was, where that is known."""
 
     type: str
     message: str
+    api: str = field(default="", compare=False)
+    origin: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -62,10 +62,10 @@ def _answer(worker: Worker, backend: Backend, question: Question) -> Shown:
     return Shown(backend, outcome, question.findings(outcome, flushed=flushed, threshold=Grade.LOOSE))
 
 
-def stages(cases: Sequence[Case], library: Backend) -> Iterator[str]:
+def stages(cases: Sequence[Case], library: Backend, fmt: str) -> Iterator[str]:
     """Compare the printed figures of a suite with the library, the chain by hand and the exact values."""
     hand = Backend(library.framework, "manual", library.device)
-    questions = [Question(case, "float64") for case in cases if case.published]
+    questions = [Question(case, fmt) for case in cases if case.published and fmt in case.formats]
     for question, shown in put(questions, [library, hand]):
         case = question.case
         assert case.published is not None

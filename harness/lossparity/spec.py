@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CLAUSES", "OPERATIONS", "REDUCTIONS", "Clause", "Operation"]
+__all__ = ["CLAUSES", "NOT_BY_CASES", "OPERATIONS", "REDUCTIONS", "Clause", "Operation"]
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -107,3 +107,6 @@ CLAUSES: dict[str, Clause] = {
         Clause("P1", "info", _C, "speed and memory"),
     )
 }
+
+NOT_BY_CASES = frozenset({"S8", "C6", "G2", "G4", "M1", "M2", "M3", "M4", "M5", "M7", "M8", "X1", "P1"})
+"""Clauses that relate several results or are only measured: a case, judged alone, would pass them without a test."""

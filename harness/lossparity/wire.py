@@ -90,13 +90,20 @@ _Problem = Union[Raised, Declined]
 
 def _pack_problem(problem: _Problem) -> dict[str, str]:
     if isinstance(problem, Raised):
-        return {"outcome": "raised", "type": problem.type, "message": problem.message}
+        return {
+            "outcome": "raised",
+            "type": problem.type,
+            "message": problem.message,
+            "api": problem.api,
+            "origin": problem.origin,
+        }
     return {"outcome": "declined", "reason": problem.reason}
 
 
 def _unpack_problem(header: Mapping[str, Any]) -> _Problem:
     if header["outcome"] == "raised":
-        return Raised(str(header["type"]), str(header["message"]))
+        whose = (str(header.get("api", "")), str(header.get("origin", "")))
+        return Raised(str(header["type"]), str(header["message"]), *whose)
     if header["outcome"] == "declined":
         return Declined(str(header["reason"]))
     raise WireError(f"unknown outcome {header['outcome']!r}")

@@ -8,7 +8,7 @@ VERDICTS: dict[str, str] = {
     "fail": "beyond every bound, the wrong class (NaN, infinity), shape or format, or not a permitted choice",
     "error": "an exception that nothing in the spec allows",
     "crash": "the process died during the call",
-    "timeout": "stopped at the time or memory limit",
+    "timeout": "stopped at the time limit",
     "stale": "a declared deviation that is gone, within the versions it was tested with",
     "known": "deviates exactly as declared in a known deviation",
     "undecided": "the bound says nothing, or the precision limit was reached: not a pass, not a failure",
@@ -41,7 +41,6 @@ ORIGINS: dict[str, str] = {
 
 TIERS: dict[str, str] = {
     "float64": "binary64 with a rigorous error bound settled it",
-    "double-double": "a sum of two binary64 numbers (about 106 bits) settled it",
     "arb": "ball arithmetic, with as many bits as it took, settled it",
 }
 

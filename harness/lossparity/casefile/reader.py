@@ -21,7 +21,7 @@ from lossparity.casefile.values import boolean, choice, choices, fields, table, 
 from lossparity.formats import FORMATS
 from lossparity.model import Case, Published
 from lossparity.shapes import value_shape
-from lossparity.spec import CLAUSES, OPERATIONS, Operation
+from lossparity.spec import CLAUSES, NOT_BY_CASES, OPERATIONS, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,6 +124,13 @@ def _check_complete(found: Table, axes: Mapping[str, object], operation: Operati
         raise CaseError(found, "both target and probabilities", "probabilities are a target: keep one of the two")
 
 
+def _clause(node: Node) -> str:
+    name = choice(node, "clause", CLAUSES, "clause")
+    if name in NOT_BY_CASES:
+        raise CaseError(node, f"clause {name} is not judged by a case alone", "name the clause of the value itself")
+    return name
+
+
 def _expected(
     found: Table, axes: Mapping[str, object], operation: Operation, about: str, defaults: Defaults
 ) -> _Expected:
@@ -138,7 +145,7 @@ def _expected(
             entries.get("upstream", found), "an upstream, and no gradient", "say `gradient: true`, or leave it out"
         )
     return _Expected(
-        clause=choice(entries["clause"], "clause", CLAUSES, "clause"),
+        clause=_clause(entries["clause"]),
         about=text(entries["about"], "about") if "about" in entries else about,
         formats=choices(entries["formats"], "formats", FORMATS, "format") if "formats" in entries else defaults.formats,
         gradient=gradient,

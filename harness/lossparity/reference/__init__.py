@@ -27,7 +27,8 @@ _PRECISIONS = (192, 768, 3072)
 class Certified:
     """The exact result: `high + low` to within `radius`; NaN and infinities stand in `high`.
 
-    Where `specified` is false the spec leaves the element open. All have the result's own shape.
+    Where `specified` is false the spec leaves the element open, but for 0 or NaN where it is `blank` (G3, N3). All have
+    the result's own shape.
     """
 
     high: Floats
@@ -35,6 +36,7 @@ class Certified:
     radius: Floats
     specified: Flags
     tier: str
+    blank: Flags | None = None
 
 
 def certify(rows: Rows, quantity: str, fmt: str) -> Iterator[Certified]:
@@ -62,4 +64,5 @@ def _certified(rows: Rows, exact: Exact[Balls] | Exact[Arbs], quantity: str, tie
         radius=restored(np.where(finite, radius, 0.0)),
         specified=restored(exact.specified),
         tier=tier,
+        blank=None if exact.blank is None else restored(exact.blank),
     )

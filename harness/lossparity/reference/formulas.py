@@ -31,11 +31,15 @@ class Core(Generic[E]):
 
 @dataclass(frozen=True)
 class Exact(Generic[E]):
-    """A result before its shape is restored: finite parts enclosed, NaN and infinities in `special`."""
+    """A result before its shape is restored: finite parts enclosed, NaN and infinities in `special`.
+
+    What is not `specified` is left open, but for 0 or NaN where it is `blank`.
+    """
 
     finite: E
     special: Floats
     specified: Flags
+    blank: Flags | None = None
 
 
 def core(rows: Rows, kind: E) -> Core[E]:
@@ -146,7 +150,8 @@ def gradient(rows: Rows, kind: E) -> Exact[E]:
     """Compute the gradient with respect to the first argument, for the upstream gradient given: (M, K)."""
     m, k = rows.x.shape
     up = kind.exact(rows.upstream)
-    specified = np.broadcast_to(~rows.unspecified[:, None], (m, k)).copy()
+    blank = np.broadcast_to(rows.blank[:, None], (m, k))
+    specified = np.broadcast_to(~rows.unspecified[:, None], (m, k))
     if rows.operation in ("exp", "row_sum"):
         finite = up * _exp(rows, kind)
     elif rows.operation in ("softmax", "log_softmax", "log_softmax_row_sum"):
@@ -154,8 +159,8 @@ def gradient(rows: Rows, kind: E) -> Exact[E]:
     else:
         finite = _of_loss(rows, kind, up)
         if rows.divided and _nothing_counts(rows):
-            specified[:] = False
-    return Exact(finite, np.zeros((m, k)), specified)
+            blank, specified = np.ones((m, k), bool), np.zeros((m, k), bool)
+    return Exact(finite, np.zeros((m, k)), specified, blank)
 
 
 def _of_softmax(rows: Rows, up: E, parts: Core[E]) -> E:

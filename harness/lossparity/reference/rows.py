@@ -32,7 +32,8 @@ class Rows:
 
     `x` is finite everywhere: masked entries hold their row's largest logit, rows that are NaN or wholly masked hold 0.
     `q` is the target as a distribution (one-hot for indices), `counted` the selected entries whose coefficient is not
-    0, `valid` the rows of V.
+    0, `valid` the rows of V. A gradient is left open where `unspecified`, and is 0 or NaN where `blank`: in an ignored
+    row that holds anything not finite (G3).
     """
 
     operation: str
@@ -42,6 +43,7 @@ class Rows:
     nan: Flags
     dead: Flags
     unspecified: Flags
+    blank: Flags
     q: Floats
     hard: bool
     weight: Floats
@@ -81,7 +83,8 @@ def lay_out(operation: str, arrays: Mapping[str, Array], keywords: Mapping[str, 
     nothing is 0) or anything else for NaN in all three.
     """
     first = arrays[OPERATIONS[operation].first].exact()
-    x, masked, nan, dead, special = _classified(_rows_of(first), operation, policy)
+    raw = _rows_of(first)
+    x, masked, nan, dead, special = _classified(raw, operation, policy)
     q, valid, outside, hard = _target(arrays.get("target"), x.shape, int(keywords.get("ignore_index", -100)))
     whole = operation in ELEMENTWISE or operation in PER_ROW
     reduction = "none" if whole else str(keywords.get("reduction", "mean"))
@@ -96,6 +99,7 @@ def lay_out(operation: str, arrays: Mapping[str, Array], keywords: Mapping[str, 
         nan=(nan & valid) | outside,
         dead=dead,
         unspecified=special | open_rows,
+        blank=~valid & ~np.isfinite(raw).all(axis=1),
         q=q,
         hard=hard,
         weight=arrays["weight"].exact() if "weight" in arrays else np.ones(x.shape[1]),
