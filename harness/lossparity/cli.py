@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lossparity import __version__
+from lossparity import __version__, options
 from lossparity.errors import LossparityError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -20,17 +20,6 @@ if TYPE_CHECKING:
     from lossparity.suite import Suite
 
 __all__ = ["main"]
-
-_FORMATS = {
-    "fp64": "float64",
-    "fp32": "float32",
-    "bf16": "bfloat16",
-    "fp16": "float16",
-    "binary64": "float64",
-    "binary32": "float32",
-    "binary16": "float16",
-}
-_LONGEST = 86_400.0  # seconds: one day
 
 
 class _Interrupted(LossparityError):
@@ -60,53 +49,6 @@ class _Group(click.Group):
         return super().resolve_command(ctx, args)
 
 
-class _Format(click.ParamType[str]):
-    name = "format"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
-        from lossparity.errors import suggest
-
-        names = [*_FORMATS.values(), *_FORMATS]
-        if value not in names:
-            raise UsageError(f"unknown format {value!r}", hint=suggest(value, names, "format"))
-        return str(_FORMATS.get(value, value))
-
-
-def _seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
-    if not 0 < value <= _LONGEST:  # false for NaN
-        raise UsageError(f"--timeout {value:g} is no time limit", hint=f"seconds, above 0 and up to {_LONGEST:g}")
-    return value
-
-
-_cases_option = click.option(
-    "--cases",
-    "paths",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Case file or folder, instead of the built-in ones; repeatable.",
-)
-_case_option = click.option(
-    "--case", "globs", multiple=True, metavar="GLOB", help="Only cases whose id matches; repeatable."
-)
-_format_option = click.option(
-    "--format", "--dtype", "formats", multiple=True, type=_Format(), help="Only this format; repeatable."
-)
-_grade_option = click.option(
-    "--min-grade",
-    type=click.Choice(["exact", "faithful", "tight", "loose"]),
-    help="The lowest grade that passes (default: loose); undecided results then fail too.",
-)
-_timeout_option = click.option(
-    "--timeout",
-    default=60.0,
-    show_default=True,
-    callback=_seconds,
-    metavar="SECONDS",
-    help="Time limit of one check.",
-)
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "--version")
 def main() -> None:
@@ -119,12 +61,12 @@ def main() -> None:
 
 @main.command()
 @click.option("-b", "--backend", "names", multiple=True, metavar="NAME", help="Backend name or glob; repeatable.")
-@_case_option
-@_cases_option
-@_format_option
-@_grade_option
+@options.case
+@options.cases
+@options.format
+@options.grade
 @click.option("--strict-known", is_flag=True, help="A known deviation that is gone fails the run.")
-@_timeout_option
+@options.timeout
 @click.option(
     "-o",
     "--output",
@@ -182,11 +124,11 @@ def run(
 @click.option("--operation", default="cross_entropy", show_default=True, help="Which operation the function does.")
 @click.option("--framework", default="numpy", show_default=True, help="Whose tensors the function takes.")
 @click.option("--device", default="cpu", show_default=True, help="Device of the tensors.")
-@_case_option
-@_cases_option
-@_format_option
-@_grade_option
-@_timeout_option
+@options.case
+@options.cases
+@options.format
+@options.grade
+@options.timeout
 @click.option(
     "--record", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl", help="Keep the record."
 )
@@ -245,8 +187,8 @@ def check(
 @main.command()
 @click.argument("name")
 @click.option("-b", "--backend", "names", multiple=True, metavar="NAME", help="Backend name or glob; repeatable.")
-@_cases_option
-@_format_option
+@options.cases
+@options.format
 def show(name: str, names: tuple[str, ...], paths: tuple[Path, ...], formats: tuple[str, ...]) -> None:
     """Show a suite stage by stage, a case number by number, or repeat one check.
 
@@ -277,8 +219,8 @@ def show(name: str, names: tuple[str, ...], paths: tuple[Path, ...], formats: tu
 
 
 @main.command(name="list")
-@_case_option
-@_cases_option
+@options.case
+@options.cases
 def list_(globs: tuple[str, ...], paths: tuple[Path, ...]) -> None:
     """List backends and suites; with --case, the ids of the cases that match."""
     from lossparity import registry

@@ -1,0 +1,66 @@
+"""The options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lossparity.errors import UsageError, suggest
+
+__all__ = ["case", "cases", "format", "grade", "timeout"]
+
+_FORMATS = {
+    "fp64": "float64",
+    "fp32": "float32",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "binary64": "float64",
+    "binary32": "float32",
+    "binary16": "float16",
+}
+_LONGEST = 86_400.0  # seconds: one day
+
+
+class _Format(click.ParamType[str]):
+    name = "format"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        names = [*_FORMATS.values(), *_FORMATS]
+        if value not in names:
+            raise UsageError(f"unknown format {value!r}", hint=suggest(value, names, "format"))
+        return str(_FORMATS.get(value, value))
+
+
+def _seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    if not 0 < value <= _LONGEST:  # false for NaN
+        raise UsageError(f"--timeout {value:g} is no time limit", hint=f"seconds, above 0 and up to {_LONGEST:g}")
+    return value
+
+
+cases = click.option(
+    "--cases",
+    "paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Case file or folder, instead of the built-in ones; repeatable.",
+)
+case = click.option("--case", "globs", multiple=True, metavar="GLOB", help="Only cases whose id matches; repeatable.")
+format = click.option(  # noqa: A001 - it is named as the option is
+    "--format", "--dtype", "formats", multiple=True, type=_Format(), help="Only this format; repeatable."
+)
+grade = click.option(
+    "--min-grade",
+    type=click.Choice(["exact", "faithful", "tight", "loose"]),
+    help="The lowest grade that passes (default: loose); undecided results then fail too.",
+)
+timeout = click.option(
+    "--timeout",
+    default=60.0,
+    show_default=True,
+    callback=_seconds,
+    metavar="SECONDS",
+    help="Time limit of one check.",
+)
