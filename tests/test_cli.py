@@ -139,6 +139,22 @@ def test_a_framework_that_is_absent_is_3_and_the_others_are_recorded() -> None:
     assert [(e.name, e.available) for e in got.environments] == [("numpy", True), ("ghost", False)]
 
 
+@pytest.mark.parametrize("fate", ["import os; os._exit(4)", "raise OSError('a library is missing')"])
+def test_a_framework_that_is_here_and_does_not_start_is_3_by_glob_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fate: str
+) -> None:
+    distribution(folder / "site", "broken = broken_backend:Broken")
+    (folder / "site" / "broken.py").write_text("")
+    (folder / "site" / "broken_backend.py").write_text(fate)
+    monkeypatch.syspath_prepend(str(folder / "site"))
+    monkeypatch.setenv("PYTHONPATH", str(folder / "site"))
+    result = lossparity("run", "-b", "numpy", "-b", "brok*", *TINY)
+    assert result.exit_code == 3
+    assert "not tested: broken, 1 checks: " in result.stdout
+    assert ("exit status 4" in result.stdout) or ("a library is missing" in result.stdout)
+    assert "1 of 1" in result.stdout or "2 of 2" in result.stdout
+
+
 @pytest.mark.usefixtures("ghost")
 def test_a_glob_of_absent_frameworks_alone_is_3() -> None:
     for command in (("run", *TINY), ("show", "worked-example"), ("show", "mine/a", "--cases", "mine.yaml")):

@@ -80,6 +80,7 @@ class Summary:
     must: tuple[int, int] = (0, 0)
     not_tested: list[NotTested] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    broken: bool = False
     exit_code: int = 0
 
     @property
@@ -108,7 +109,7 @@ class Summary:
         stale = plan.strict_known and self.counts[Verdict.STALE]
         undecided = plan.strict_undecided and self.counts[Verdict.UNDECIDED]
         self.exit_code = 1 if failing or stale or undecided else 0
-        if self.judged == 0 or any(name in plan.named for name in self.missing):
+        if self.judged == 0 or self.broken or any(name in plan.named for name in self.missing):
             self.exit_code = 3
 
 
@@ -190,6 +191,7 @@ def _introduce(worker: Worker, backends: list[Backend], questions: int, writer: 
     writer.append(Environment(name, ready, dict(worker.details), worker.unavailable))
     if worker.refused:
         raise UsageError(f"the target cannot be checked: {worker.unavailable}", where=worker.target[0])
+    summary.broken |= worker.broken
     if not ready:
         for backend in backends:
             summary.missing.append(str(backend))

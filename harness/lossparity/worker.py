@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
             pinned = dict(framework.pin())
             described = {**framework.describe(), **{f"pinned {k}": v for k, v in pinned.items()}}
         except Unsupported as error:
-            _send(replies, {"unavailable": str(error)})
+            _send(replies, {"unavailable": str(error), "absent": True})
             return
         except Exception as error:  # noqa: BLE001 - whatever keeps a framework from starting is the reason shown
             _send(replies, {"unavailable": f"{type(error).__name__}: {error}"})

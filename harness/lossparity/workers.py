@@ -63,7 +63,8 @@ class _Pipe:
 class Worker:
     """One child process for one framework on one device, with `target` a user's function and its operation.
 
-    `unavailable` says why it is not asked (any more); `refused` when that is the target's fault, not the framework's.
+    `unavailable` says why it is not asked (any more); `refused` when that is the target's fault, not the framework's;
+    `broken` when it never started although nothing says that framework or device is absent.
     """
 
     adapter: str
@@ -73,6 +74,7 @@ class Worker:
     details: Mapping[str, str] = field(default_factory=dict)
     unavailable: str = ""
     refused: bool = False
+    broken: bool = False
     _process: subprocess.Popen[bytes] | None = None
     _errors: IO[bytes] | None = None
     _pipe: _Pipe | None = None
@@ -110,10 +112,12 @@ class Worker:
         except (EOFError, OSError, WireError, _Silence) as error:
             cause, last = self._end(error, _START_SECONDS)
             self.unavailable = f"the worker did not start: {cause}" + (f": {last}" if last else "")
+            self.broken = True
             return False
         self.unavailable, self.refused = str(header.get("unavailable", "")), bool(header.get("refused"))
         self.details = dict(header.get("ready", {}))
         self._ready = not self.unavailable
+        self.broken = not (self._ready or self.refused or header.get("absent"))
         return self._ready
 
     def ask(self, request: Request) -> Outcome:
