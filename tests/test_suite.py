@@ -118,6 +118,7 @@ FAULTS = {
     "duplicate id": (BASE + BASE.split("cases:\n")[1].replace("id: a", "id: §a"), "'s/a' is given twice", "s.yaml:4"),
     "unknown clause": (instead(CLAUSE, "clause: §C9"), "unknown clause 'C9'", "known clauses: C1, C2"),
     "unknown operation": (instead("cross_entropy", "§cross_entropi"), "'cross_entropi'", "'cross_entropy'"),
+    "a needed key misspelt": (HEAD + "cases:\n  - id: a\n    §clausse: C1\n", "unknown key 'clausse'", "'clause'?"),
     "unknown key": (with_line("§smoothing: 0.1"), "unknown key 'smoothing'", "'label_smoothing'"),
     "a key far from all": (with_line("§zzz: 1"), "unknown key 'zzz'", "known keys: about, clause"),
     "keyword of another operation": (

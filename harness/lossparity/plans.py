@@ -7,7 +7,7 @@ computed once for all of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -174,6 +174,8 @@ class Question:
         if not found:
             said = "returned a result where the spec wants an exception"
             return Finding(quantity, Verdict.FAIL, "produced", "no-raise", message=said, got=got)
+        if self.case.one_of and found[0].verdict is Verdict.FAIL:
+            return replace(found[0], message=f"none of what is permitted: {', '.join(self.case.one_of)}")
         return found[0]
 
     def _graded(self, got: Array, quantity: Quantity, judgement: Judgement, choice: str, threshold: Grade) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,6 +70,9 @@ def read_cases(node: Node, suite: str, about: str, defaults: Defaults, path: str
     found = table(node, "a case")
     for needed in ("id", "clause", "operation"):
         if needed not in found.entries:
+            for key in found.keys.values():
+                if key.text not in _COMMON and difflib.get_close_matches(key.text, [needed]):
+                    raise CaseError(key, f"unknown key {key.text!r}", f"did you mean {needed!r}?")
             raise CaseError(node, f"the case lacks {needed!r}", f"add `{needed}:`")
     name = text(found.entries["id"], "id")
     if not ID.fullmatch(name):
