@@ -330,3 +330,21 @@ def test_details_are_the_childs_own_account() -> None:
     worker.close()
     assert worker.details["numpy"] == np.__version__
     assert worker.details["subnormals"] == "gradual"
+
+
+def test_a_child_that_dies_at_start_is_started_three_times_in_all(make: Make, tmp_path: Path) -> None:
+    """A passing trouble of the machine costs nothing; a lasting one is the reason shown."""
+    for deaths, ready in ((2, True), (3, False)):
+        count = tmp_path / f"starts{deaths}"
+        worker = make(
+            "import os, pathlib\nimport numpy as np\n"
+            f"count = pathlib.Path({str(count)!r})\n"
+            "started = int(count.read_text()) if count.exists() else 0\n"
+            "count.write_text(str(started + 1))\n"
+            f"if started < {deaths}:\n    os._exit(9)\n"
+            "def softmax(logits):\n    return np.exp(logits)\n"
+        )
+        assert worker.wait_ready() is ready
+        assert count.read_text() == "3"
+        assert worker.broken is not ready
+        assert ready or worker.unavailable == "the worker did not start: exit status 9"

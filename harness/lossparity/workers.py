@@ -23,6 +23,7 @@ from lossparity.model import Crashed, Outcome, Request, TimedOut
 __all__ = ["Worker", "WorkerStopped"]
 
 _MOST_DEATHS = 5
+_MOST_STARTS = 3
 _START_SECONDS = 300.0
 _LAST = 2000  # characters of standard error that are kept as the cause of a death
 
@@ -79,6 +80,7 @@ class Worker:
     _errors: IO[bytes] | None = None
     _pipe: _Pipe | None = None
     _ready: bool = False
+    _stopped: bool = False
     _said_before: int = 0
     _deaths: dict[str, list[str]] = field(default_factory=dict)
 
@@ -105,13 +107,8 @@ class Worker:
         """Wait until the framework is imported; false when it cannot be had, with the reason in `unavailable`."""
         if self._ready or self.unavailable:
             return self._ready
-        if self._process is None:
-            self.start()
-        try:
-            header, _ = self._receive(_START_SECONDS)
-        except (EOFError, OSError, WireError, _Silence) as error:
-            cause, last = self._end(error, _START_SECONDS)
-            self.unavailable = f"the worker did not start: {cause}" + (f": {last}" if last else "")
+        header = self._greeting()
+        if header is None:
             self.broken = True
             return False
         self.unavailable, self.refused = str(header.get("unavailable", "")), bool(header.get("refused"))
@@ -119,6 +116,20 @@ class Worker:
         self._ready = not self.unavailable
         self.broken = not (self._ready or self.refused or header.get("absent"))
         return self._ready
+
+    def _greeting(self) -> dict[str, Any] | None:
+        """Return the child's first message; one that dies at start is started again, three times in all."""
+        for _ in range(_MOST_STARTS):
+            if self._process is None:
+                self.start()
+            try:
+                return self._receive(_START_SECONDS)[0]
+            except (EOFError, OSError, WireError, _Silence) as error:
+                cause, last = self._end(error, _START_SECONDS)
+                self.unavailable = f"the worker did not start: {cause}" + (f": {last}" if last else "")
+                if isinstance(error, _Silence) or self._stopped:
+                    break
+        return None
 
     def ask(self, request: Request) -> Outcome:
         """Put one request and wait for its outcome, a crash or a time-out.
@@ -152,7 +163,7 @@ class Worker:
 
     def stop(self, reason: str) -> None:
         """Have it asked no more, at once and from any thread: what is under way ends as a crash."""
-        self.unavailable = self.unavailable or reason
+        self.unavailable, self._stopped = self.unavailable or reason, True
         process = self._process
         if process is not None:
             process.kill()
