@@ -164,10 +164,9 @@ def gradient(rows: Rows, kind: E) -> Exact[E]:
 
 
 def _of_softmax(rows: Rows, up: E, parts: Core[E]) -> E:
-    everything = np.ones(rows.x.shape, bool)
     if rows.operation == "softmax":
         return parts.p * (up - (parts.p * up).sum(1))
-    full = (up + up.exact(np.zeros(rows.x.shape))).where(everything)
+    full = up + up.exact(np.zeros(rows.x.shape))  # one upstream a row reaches every class
     return full - parts.p * full.sum(1)
 
 
