@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from math import inf, nan
 from typing import Any
 
-import mpmath  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -15,10 +17,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import oracle
-from lossparity import reference
+from enclosed import (
+    TIERS,
+    Floats,
+    balls,
+    disagreements,
+    ends,
+    misses,
+    nearest,
+    quantities,
+    question,
+    whole,
+)
 from lossparity.formats import FORMATS, Array
-from lossparity.reference import Certified
-from lossparity.shapes import class_axis, row_shape, value_shape
+from lossparity.judge import judge
+from lossparity.reference import Answer, Block, Problem, problem
+from lossparity.shapes import class_axis, row_shape
 from lossparity.spec import OPERATIONS, REDUCTIONS
 
 settings.register_profile(
@@ -31,32 +45,13 @@ settings.register_profile(
 settings.load_profile("reference")
 
 LOSSES = ("nll_loss", "cross_entropy", "smoothing_term")
-DIFFERENTIABLE = tuple(name for name, operation in OPERATIONS.items() if operation.differentiable)
 SHAPES = ((1,), (2,), (5,), (1, 1), (3, 4), (2, 7), (1, 2, 2), (2, 3, 2))
 SHIFTED = tuple(name for name in OPERATIONS if name not in ("one_hot", "exp", "row_sum", "nll_loss"))
 POLICIES = ("nan", "limit", "masked", "zero")
 GREATEST = {"float64": 1e300, "float32": 1e38, "bfloat16": 1e38, "float16": 6e4}
 SMALLEST = {name: 2.0 ** (f.emin - f.precision + 1) for name, f in FORMATS.items()}
-UPSTREAMS = (1.5, -0.5, 2.0, 0.75, -1.25, 0.5, -2.0)
-# What is left of the oracle's 60 digits after its own roundings.
-DOUBT = mpmath.mpf(10) ** -60
-TIERS = 2
-
-Floats = npt.NDArray[np.float64]
-
-
-def enclosures(
-    operation: str,
-    fmt: str,
-    arrays: Mapping[str, Array],
-    keywords: Mapping[str, Any],
-    policy: str,
-    quantity: str,
-    tiers: int = TIERS,
-) -> list[Certified]:
-    """Return the first tiers of one quantity."""
-    rows = reference.lay_out(operation, arrays, keywords, policy)
-    return list(itertools.islice(reference.certify(rows, quantity, fmt), tiers))
+# The first two are floating point; the oracle's 60 digits are as good as the third.
+FLOATING, FIRST, ORACLE = (0, 1), (0, 1, 2), (0, 1, 2, 3)
 
 
 def truth(
@@ -71,83 +66,28 @@ def truth(
     return oracle.gradient(operation, first, target, arrays["upstream"].exact(), **given, **keywords, policy=policy)
 
 
-def misses(certified: Certified, exact: npt.NDArray[Any]) -> list[str]:
-    """Say where an enclosure does not hold the exact value, or is of another class."""
-    assert certified.high.shape == exact.shape
-    found = []
-    for at in np.ndindex(exact.shape):
-        high, low, radius = (float(part[at]) for part in (certified.high, certified.low, certified.radius))
-        true = exact[at]
-        if not certified.specified[at]:
-            continue
-        said = f"{certified.tier} {at}: {high!r} + {low!r} within {radius!r}, exactly {mpmath.nstr(true, 25)}"
-        if true is None or not radius >= 0:
-            found.append(said)
-        elif radius == inf:  # nothing is claimed
-            continue
-        elif not mpmath.isfinite(true) or abs(true) >= mpmath.mpf(2) ** 1024:
-            same = np.isnan(high) if mpmath.isnan(true) else high == (inf if true > 0 else -inf)
-            if not same:
-                found.append(said)
-        else:
-            with mpmath.workdps(400):
-                reach = mpmath.mpf(radius) + DOUBT * abs(true) + SMALLEST["float64"]
-                if not abs(true - mpmath.mpf(high) - mpmath.mpf(low)) <= reach:
-                    found.append(said)
-    return found
+def answers(operation: str, fmt: str, x: Any, policy: str = "nan", **more: Any) -> Iterator[Answer]:
+    """Yield the answers, value first, to one question."""
+    arrays, keywords = question(operation, fmt, x, **more)
+    asked = Problem(operation, arrays, keywords, policy)
+    for quantity in quantities(arrays):
+        yield Answer(asked, quantity, fmt)
 
 
-def disagreements(tiers: list[Certified]) -> list[str]:
-    """Say where the enclosures of two tiers have no number in common."""
-    found = []
-    for one, other in itertools.pairwise(tiers):
-        assert np.array_equal(one.specified, other.specified)
-        told = one.specified & (one.radius < inf) & (other.radius < inf)
-        finite = np.isfinite(one.high) & np.isfinite(other.high) & told
-        with np.errstate(over="ignore", invalid="ignore"):
-            apart = np.abs((one.high - other.high) + (one.low - other.low))
-            together = (one.radius + other.radius) * (1 + 2**-50)
-        if not np.all(apart[finite] <= together[finite]):
-            found.append(f"{one.tier} and {other.tier}")
-        unlike = ~finite & told & ~((one.high == other.high) | (np.isnan(one.high) & np.isnan(other.high)))
-        if unlike.any():
-            found.append(f"classes of {one.tier} and {other.tier}")
-    return found
-
-
-def problem(
-    operation: str, fmt: str, x: Any, *, seed: int = 0, upstream: Any = None, **more: Any
-) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return arrays and keywords: targets drawn by seed unless given, the upstream gradient of both signs."""
-    known = OPERATIONS[operation].keywords
-    keywords = {name: more.pop(name) for name in tuple(more) if name in known and name != "weight"}
-    first = Array.of(x, fmt)
-    shape = first.shape
-    arrays = {OPERATIONS[operation].first: first}
-    if OPERATIONS[operation].target:
-        drawn = np.random.RandomState(seed).randint(0, shape[class_axis(shape)], row_shape(shape))
-        given = np.asarray(more.pop("target", drawn))
-        arrays["target"] = Array.of(given, "int64" if given.dtype.kind in "iu" else fmt)
-    if "weight" in more:
-        arrays["weight"] = Array.of(more.pop("weight"), fmt)
-    assert not more
-    if OPERATIONS[operation].differentiable:
-        made = np.resize(UPSTREAMS, value_shape(operation, shape, keywords))
-        arrays["upstream"] = Array.of(made if upstream is None else upstream, fmt)
-    return arrays, keywords
-
-
-def assert_enclosed(operation: str, fmt: str, x: Any, policy: str = "nan", tiers: int = TIERS, **more: Any) -> None:
-    """Ask that value and gradient are enclosed, by tiers that agree."""
-    arrays, keywords = problem(operation, fmt, x, **more)
-    for quantity in ("value", "gradient") if "upstream" in arrays else ("value",):
-        certified = enclosures(operation, fmt, arrays, keywords, policy, quantity, tiers)
-        exact = truth(operation, arrays, keywords, policy, quantity)
-        found = [said for one in certified for said in misses(one, exact)] + disagreements(certified)
-        assert not found, (quantity, found[:3])
-        if quantity == "gradient":
-            assert np.array_equal(certified[0].specified, specified(operation, arrays, keywords))
-        assert np.all(certified[-1].radius < inf), f"{certified[-1].tier} leaves the {quantity} open"
+def assert_enclosed(
+    operation: str, fmt: str, x: Any, policy: str = "nan", tiers: tuple[int, ...] = ORACLE, **more: Any
+) -> None:
+    """Ask that value and gradient are enclosed by every tier, that tiers agree, and that the last one tells."""
+    for answer in answers(operation, fmt, x, policy, **more):
+        arrays, keywords = answer.problem.arrays, answer.problem.keywords
+        found = [whole(answer, tier) for tier in tiers]
+        exact = truth(operation, arrays, keywords, policy, answer.quantity)
+        said = [miss for one in found for miss in misses(one, exact)] + disagreements(found)
+        assert not said, (answer.quantity, said[:3])
+        if answer.quantity == "gradient":
+            assert np.array_equal(found[0].specified, specified(operation, arrays, keywords))
+            assert np.array_equal(found[0].blank, blank(operation, arrays, keywords))
+        assert np.all(found[-1].radius < inf), f"{found[-1].tier} leaves the {answer.quantity} open"
 
 
 def specified(operation: str, arrays: Mapping[str, Array], keywords: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
@@ -159,13 +99,29 @@ def specified(operation: str, arrays: Mapping[str, Array], keywords: Mapping[str
         left &= ~(np.isnan(x).any(axis, keepdims=True) | np.isposinf(x).any(axis, keepdims=True))
     if operation not in ("nll_loss", "exp", "row_sum"):
         left &= ~np.isneginf(x).all(axis, keepdims=True)
-    if operation in LOSSES and keywords.get("reduction", "mean") == "mean" and "target" in arrays:
-        target = arrays["target"].exact()
-        if target.dtype.kind == "i":
-            weight = arrays["weight"].exact() if "weight" in arrays else np.ones(x.shape[axis])
-            counted = target[target != keywords.get("ignore_index", -100)]
-            left &= bool(weight[counted].sum() > 0)
-    return left
+    return left & (not averages_nothing(operation, arrays, keywords))
+
+
+def blank(operation: str, arrays: Mapping[str, Array], keywords: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+    """Where a gradient is 0 or NaN: in ignored rows holding anything not finite (G3), of a mean over nothing (N3)."""
+    x = arrays[OPERATIONS[operation].first].exact()
+    found = np.full(x.shape, averages_nothing(operation, arrays, keywords))
+    if "target" in arrays and arrays["target"].format == "int64":
+        ignored = arrays["target"].exact() == keywords.get("ignore_index", -100)
+        found |= np.expand_dims(ignored, class_axis(x.shape)) & ~np.isfinite(x).all(class_axis(x.shape), keepdims=True)
+    return found
+
+
+def averages_nothing(operation: str, arrays: Mapping[str, Array], keywords: Mapping[str, Any]) -> bool:
+    """Whether it is a mean whose divisor is 0."""
+    if operation not in LOSSES or keywords.get("reduction", "mean") != "mean":
+        return False
+    x = arrays[OPERATIONS[operation].first].exact()
+    if "target" not in arrays or arrays["target"].format != "int64":
+        return x.size == 0
+    target = arrays["target"].exact()
+    weight = arrays["weight"].exact() if "weight" in arrays else np.ones(x.shape[class_axis(x.shape)])
+    return not weight[target[target != keywords.get("ignore_index", -100)]].sum() > 0
 
 
 def logits(family: str, shape: tuple[int, ...], fmt: str, seed: int) -> Floats:
@@ -215,23 +171,20 @@ def test_every_operation_is_enclosed_on_every_family(operation: str, family: str
         assert_enclosed(operation, fmt, logits(family, shape, fmt, seed=n), seed=n, **more)
 
 
-@settings(max_examples=250)
-@given(st.data())
-def test_a_loss_is_enclosed_whatever_its_parameters(data: st.DataObject) -> None:
-    fmt = data.draw(st.sampled_from(list(FORMATS)), "format")
+def drawn_question(data: st.DataObject, fmt: str) -> tuple[str, Floats, dict[str, Any]]:
+    """Draw a loss, its logits and its parameters."""
     operation = data.draw(st.sampled_from(["nll_loss", "cross_entropy", "cross_entropy", "cross_entropy"]))
     shape = data.draw(st.sampled_from(SHAPES), "shape")
-    family = data.draw(st.sampled_from(FAMILIES), "family")
     seed = data.draw(st.integers(0, 99), "seed")
     k, positions = shape[class_axis(shape)], row_shape(shape)
     more: dict[str, Any] = {"reduction": data.draw(st.sampled_from(REDUCTIONS))}
     if data.draw(st.booleans(), "weighted"):
-        weights = st.sampled_from([0.0, 0.1, 1.0, 2.5, 7.0])
+        weights = st.sampled_from([0.0, 0.1, 1.0, 2.5, 7.0, SMALLEST[fmt], GREATEST[fmt] / 1e3])
         more["weight"] = data.draw(st.lists(weights, min_size=k, max_size=k))
     if operation == "cross_entropy":
-        more["label_smoothing"] = data.draw(st.sampled_from([0.0, 1e-9, 0.1, 0.5, 1.0]))
+        more["label_smoothing"] = data.draw(st.sampled_from([0.0, 1e-300, 1e-9, 0.1, 0.5, 1.0]))
     if operation == "cross_entropy" and data.draw(st.booleans(), "probabilities"):
-        drawn = np.random.RandomState(seed).choice([0.0, 0.0, 0.1, 0.5, 1.0, 2.0], shape)
+        drawn = np.random.RandomState(seed).choice([0.0, 0.0, 0.1, 0.5, 1.0, 2.0, SMALLEST[fmt]], shape)
         more["target"] = np.asarray(drawn, dtype=np.float64)
     else:
         ignored = data.draw(st.sampled_from([-100, -1, 0, k - 1, k]), "ignore_index")
@@ -239,8 +192,80 @@ def test_a_loss_is_enclosed_whatever_its_parameters(data: st.DataObject) -> None
         if data.draw(st.booleans(), "ignoring"):
             target = np.where(np.random.RandomState(seed + 1).randint(0, 2, positions) == 0, ignored, target)
         more.update(target=np.asarray(target, dtype=np.int64), ignore_index=ignored)
-    policy = data.draw(st.sampled_from(["nan", "zero"]), "policy")
-    assert_enclosed(operation, fmt, logits(family, shape, fmt, seed), policy, **more)
+    return operation, drawn_logits(data, shape, fmt, seed), more
+
+
+def drawn_logits(data: st.DataObject, shape: tuple[int, ...], fmt: str, seed: int) -> Floats:
+    """Draw logits: of a family, or number by number."""
+    family = data.draw(st.sampled_from([*FAMILIES, "any"]), "family")
+    if family != "any":
+        return logits(family, shape, fmt, seed)
+    numbers = st.one_of(
+        st.floats(allow_nan=False, width=64),
+        st.floats(-30, 30),
+        st.sampled_from([0.0, -0.0, 1.0, -inf, -inf, inf, nan, 709.7, 710.0, -745.0, -746.5, 2.0**-1074, 1.7e308]),
+    )
+    size = int(np.prod(shape))
+    return np.asarray(data.draw(st.lists(numbers, min_size=size, max_size=size))).reshape(shape)
+
+
+@settings(max_examples=250)
+@given(st.data())
+def test_a_loss_is_enclosed_whatever_its_parameters(data: st.DataObject) -> None:
+    fmt = data.draw(st.sampled_from(list(FORMATS)), "format")
+    operation, x, more = drawn_question(data, fmt)
+    assert_enclosed(operation, fmt, x, data.draw(st.sampled_from(POLICIES), "policy"), **more)
+
+
+@pytest.mark.long
+@settings(max_examples=10000)
+@given(st.data())
+def test_a_loss_is_enclosed_whatever_its_parameters_at_length(data: st.DataObject) -> None:
+    fmt = data.draw(st.sampled_from(list(FORMATS)), "format")
+    operation, x, more = drawn_question(data, fmt)
+    assert_enclosed(operation, fmt, x, data.draw(st.sampled_from(POLICIES), "policy"), **more)
+
+
+def assert_rounded_as_by_arb(operation: str, fmt: str, x: Any, policy: str = "nan", **more: Any) -> None:
+    """Ask that where a floating-point tier leaves one number of a format, Arb at 768 bits leaves the same."""
+    for answer in answers(operation, fmt, x, policy, **more):
+        exact = balls(answer, 768)
+        for tier in FLOATING:
+            found = whole(answer, tier)
+            for at in np.ndindex(exact.shape):
+                if exact[at] is None or not found.radius[at] < inf:
+                    continue
+                middle, reach = found.middle(at), Fraction(float(found.radius[at]))
+                least, most = ends(exact[at])
+                assert middle - reach <= most and least <= middle + reach, (found.tier, answer.quantity, at)
+                for name in FORMATS:
+                    low, high = nearest(middle - reach, name), nearest(middle + reach, name)
+                    if low == high:
+                        assert nearest(least, name) == nearest(most, name) == low, (found.tier, answer.quantity, at)
+
+
+@settings(max_examples=500)
+@given(st.data())
+def test_a_rounding_that_a_floating_point_tier_settles_is_arbs(data: st.DataObject) -> None:
+    fmt = data.draw(st.sampled_from(list(FORMATS)), "format")
+    operation, x, more = drawn_question(data, fmt)
+    assert_rounded_as_by_arb(operation, fmt, x, data.draw(st.sampled_from(POLICIES), "policy"), **more)
+
+
+@pytest.mark.long
+@settings(max_examples=10000)
+@given(st.data())
+def test_a_rounding_that_a_floating_point_tier_settles_is_arbs_at_length(data: st.DataObject) -> None:
+    fmt = data.draw(st.sampled_from(list(FORMATS)), "format")
+    operation, x, more = drawn_question(data, fmt)
+    assert_rounded_as_by_arb(operation, fmt, x, data.draw(st.sampled_from(POLICIES), "policy"), **more)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("operation", [name for name in OPERATIONS if name not in ("nll_loss", "cross_entropy")])
+def test_a_rounding_without_a_target_is_arbs(operation: str, fmt: str) -> None:
+    for family in FAMILIES:
+        assert_rounded_as_by_arb(operation, fmt, logits(family, (2, 3), fmt, seed=7), **_none(operation))
 
 
 SPECIAL_ROWS = (
@@ -261,7 +286,7 @@ def test_special_rows_have_the_class_that_the_spec_gives_them(operation: str, po
     for fmt in FORMATS:
         assert_enclosed(operation, fmt, SPECIAL_ROWS, policy, **_none(operation))
         for row in SPECIAL_ROWS:
-            assert_enclosed(operation, fmt, row, policy, **_none(operation))
+            assert_enclosed(operation, fmt, row, policy, FIRST, **_none(operation))
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -271,13 +296,13 @@ def test_special_rows_in_a_loss(policy: str, target: int) -> None:
         for weight in ([1.0, 1.0, 1.0], [0.0, 2.0, 0.0]):
             more: dict[str, Any] = {"weight": weight, "label_smoothing": smoothing, "reduction": reduction}
             x, labels = [row, [0.5, 1.0, 0.0]], [target, 1]
-            assert_enclosed("cross_entropy", "float32", x, policy, target=labels, **more)
+            assert_enclosed("cross_entropy", "float32", x, policy, FIRST, target=labels, **more)
         q = np.zeros((2, 3))
         q[:, target % 3] = 1
         more = {"label_smoothing": smoothing, "reduction": reduction}
-        assert_enclosed("cross_entropy", "float32", [row, [0.5, 1.0, 0.0]], policy, target=q, **more)
+        assert_enclosed("cross_entropy", "float32", [row, [0.5, 1.0, 0.0]], policy, FIRST, target=q, **more)
         more = {"reduction": reduction, "weight": [1.0, 0.0, 2.0]}
-        assert_enclosed("nll_loss", "float32", [row, [-0.5, -1.0, 0.0]], policy, target=[target, 1], **more)
+        assert_enclosed("nll_loss", "float32", [row, [-0.5, -1.0, 0.0]], policy, FIRST, target=[target, 1], **more)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -304,24 +329,25 @@ def test_equal_logits(operation: str, fmt: str) -> None:
 @pytest.mark.parametrize("gap", [1.0, 16.0, 40.0, 100.0, 200.0])
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_near_certainty_a_further_tier_still_sees_the_other_classes(fmt: str, gap: float) -> None:
-    """Where p -> 1 the target's gradient is far below the first tier's radius; the last tier resolves it."""
-    assert_enclosed("cross_entropy", fmt, [[gap, 0.0]], target=[0], tiers=4)
-    arrays, keywords = problem("cross_entropy", fmt, [[gap, 0.0]], target=[0], upstream=1.0)
-    last = enclosures("cross_entropy", fmt, arrays, keywords, "nan", "gradient", tiers=4)[-1]
-    assert np.all(last.radius <= 1e-30 * np.abs(last.high))
+    """Where p -> 1 the target's gradient is far below u; no tier loses it in the rounding of p."""
+    assert_enclosed("cross_entropy", fmt, [[gap, 0.0]], target=[0], tiers=(0, 1, 2, 3, 4))
+    *_, gradient = answers("cross_entropy", fmt, [[gap, 0.0]], target=[0], upstream=1.0)
+    for tier, limit in enumerate((1e-12, 1e-27, 1e-30, 1e-30, 1e-30)):
+        found = whole(gradient, tier)
+        assert np.all(found.radius <= limit * np.abs(found.high)), found.tier
 
 
-@pytest.mark.parametrize("fmt", ["float32", "bfloat16"])
+@pytest.mark.parametrize("fmt", ["float64", "float32", "bfloat16"])
 @pytest.mark.parametrize("spread", [6.5e18, 1e25, 1e38])
 @pytest.mark.parametrize("operation", SHIFTED)
-def test_the_first_tier_stays_useful_however_wide_the_spread(operation: str, fmt: str, spread: float) -> None:
+def test_the_first_tiers_stay_useful_however_wide_the_spread(operation: str, fmt: str, spread: float) -> None:
     """Past 6.4e18 the radius of m - x alone is beyond exp's range; where exp(-d) is 0 that must not matter."""
     x = [[spread, -spread, 0.0], [0.0, 1.0, spread]]
     assert_enclosed(operation, fmt, x, **_none(operation))
-    arrays, keywords = problem(operation, fmt, x, **_none(operation))
-    for quantity in ("value", "gradient"):
-        first = enclosures(operation, fmt, arrays, keywords, "nan", quantity, tiers=1)[0]
-        assert np.all(first.radius[np.isfinite(first.high)] <= 1e-13 * (np.max(np.abs(first.high), initial=1.0)))
+    for answer in answers(operation, fmt, x, **_none(operation)):
+        for tier in FLOATING:
+            first = whole(answer, tier)
+            assert np.all(first.radius[np.isfinite(first.high)] <= 1e-12 * np.max(np.abs(first.high), initial=1.0))
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -329,38 +355,32 @@ def test_the_first_tier_stays_useful_however_wide_the_spread(operation: str, fmt
 @pytest.mark.parametrize("index", [-1, 3, 70000])
 def test_an_index_outside_the_classes_makes_its_loss_nan(operation: str, index: int, reduction: str) -> None:
     """Clause N4: NaN at that position only under none, everywhere under sum and mean. Never a loss."""
-    more: dict[str, Any] = {"target": [index, 1], "reduction": reduction}
     x = [[-1.0, -2.0, -0.5], [-1.0, -0.5, -3.0]]
-    arrays, keywords = problem(operation, "float32", x, **more)
-    for certified in enclosures(operation, "float32", arrays, keywords, "nan", "value"):
+    value, gradient = answers(operation, "float32", x, target=[index, 1], reduction=reduction)
+    for tier in ORACLE:
         expected: Any = [True, False] if reduction == "none" else True
-        assert np.array_equal(np.isnan(certified.high), expected)
-    arrays["upstream"] = Array.of(np.ones(2 if reduction == "none" else ()), "float32")
-    for certified in enclosures(operation, "float32", arrays, keywords, "nan", "gradient"):
+        assert np.array_equal(np.isnan(whole(value, tier).high), expected)
         # Its own gradient is left open, and through the divisor everybody's.
-        assert certified.specified.all(axis=1).tolist() == [False, reduction == "none"]
+        assert whole(gradient, tier).specified.all(axis=1).tolist() == [False, reduction == "none"]
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_radii_are_small_on_tame_input(operation: str, fmt: str) -> None:
-    """Relative to the largest entry: below 1e-13 in the first tier of the narrower formats, below 1e-30 in Arb's.
-
-    Two binary64 numbers hold 106 bits of Arb's midpoint, so that is what its radius comes down to.
-    """
-    arrays, keywords = problem(operation, fmt, logits("tame", (3, 4), fmt, 5), **_none(operation))
-    for quantity in ("value", "gradient") if "upstream" in arrays else ("value",):
-        for certified in enclosures(operation, fmt, arrays, keywords, "nan", quantity):
-            limit = 1e-30 if certified.tier.startswith("arb") else 1e-13
-            assert np.max(certified.radius) <= limit * np.max(np.abs(certified.high)), (quantity, certified.tier)
+    """Relative to the largest entry. Two binary64 numbers hold 106 bits of Arb's midpoint, and no radius is less."""
+    for answer in answers(operation, fmt, logits("tame", (3, 4), fmt, 5), **_none(operation)):
+        for tier, limit in enumerate((1e-13, 1e-27, 1e-30, 1e-30, 1e-30)):
+            found = whole(answer, tier)
+            assert np.max(found.radius) <= limit * np.max(np.abs(found.high)), (answer.quantity, found.tier)
 
 
-def test_radii_stay_small_over_many_classes() -> None:
-    x = np.random.RandomState(1).standard_normal((1, 1000)) * 3
+@pytest.mark.parametrize(("tier", "limit"), [(0, 1e-12), (1, 1e-26)])
+def test_radii_stay_small_over_many_classes(tier: int, limit: float) -> None:
+    x = np.random.RandomState(1).standard_normal((1, 100000)) * 3
     for operation in ("softmax", "log_softmax"):
-        arrays, keywords = problem(operation, "float32", x)
-        certified = enclosures(operation, "float32", arrays, keywords, "nan", "value", tiers=1)[0]
-        assert np.all(certified.radius <= 1e-12 * np.abs(certified.high))
+        value, _ = answers(operation, "float32", x)
+        found = whole(value, tier)
+        assert np.all(found.radius <= limit * np.abs(found.high))
 
 
 @pytest.mark.parametrize("operation", ["exp", "row_sum"])
@@ -385,7 +405,113 @@ def test_the_gradient_of_a_softmax_is_enclosed_for_any_upstream(data: st.DataObj
     fmt = data.draw(st.sampled_from(list(FORMATS)))
     operation = data.draw(st.sampled_from(["softmax", "log_softmax"]))
     k = data.draw(st.integers(1, 6))
-    family = data.draw(st.sampled_from(FAMILIES))
-    x = logits(family, (1, k), fmt, data.draw(st.integers(0, 50)))
+    x = drawn_logits(data, (1, k), fmt, data.draw(st.integers(0, 50)))
     v = data.draw(st.lists(st.sampled_from([1.0, 1.0, -1.0, 0.0, 1e-3, 3e4, 0.1]), min_size=k, max_size=k))
     assert_enclosed(operation, fmt, x, upstream=np.array([v]))
+
+
+BLOCKED: tuple[tuple[str, tuple[int, ...], dict[str, Any]], ...] = (
+    ("softmax", (7, 5), {}),
+    ("log_softmax", (3, 5, 2, 2), {}),
+    ("log_softmax", (9,), {}),
+    ("log_softmax_row_sum", (4, 3, 3), {}),
+    ("exp", (2, 3, 4), {}),
+    ("nll_loss", (8, 3), {"reduction": "sum"}),
+    ("cross_entropy", (4, 5, 3), {"reduction": "none", "label_smoothing": 0.1}),
+    ("cross_entropy", (4, 5, 3), {"label_smoothing": 0.1, "weight": [0.5, 2.0, 0.0, 1.0, 3.0]}),
+    ("cross_entropy", (12, 5), {"weight": [0.5, 2.0, 0.0, 1.0, 3.0], "target": np.resize([0, 4, -100, 2], 12)}),
+    ("cross_entropy", (12, 4), {"target": np.resize([0.0, 0.25, 0.5], (12, 4))}),
+    ("cross_entropy", (6,), {"target": np.array(3)}),
+    ("cross_entropy", (0, 4), {}),
+    ("smoothing_term", (5, 2, 0), {"reduction": "none"}),
+)
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 19], ids=["streamed", "kept"])
+@pytest.mark.parametrize("size", [1, 4, 9, 10, 23])
+@pytest.mark.parametrize("case", BLOCKED, ids=lambda case: f"{case[0]}-{'x'.join(map(str, case[1]))}")
+def test_nothing_depends_on_how_the_positions_are_cut_into_blocks(
+    case: tuple[str, tuple[int, ...], dict[str, Any]], size: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation, shape, more = case
+    x = logits("masked" if operation != "nll_loss" else "tame", shape, "float32", seed=3)
+    for n, fmt in enumerate(("float32", "bfloat16", "float64")):
+        for at_once, cut in zip(
+            answers(operation, fmt, x, "masked", **more), answers(operation, fmt, x, "masked", **more), strict=True
+        ):
+            got = Array.of(at_once.whole() * (1 + 3 * FORMATS[fmt].unit), fmt)
+            expected, judged = [whole(at_once, tier) for tier in ORACLE], judge(got, at_once, flushed=False)
+            monkeypatch.setattr(problem, "_BLOCK", size)
+            monkeypatch.setattr(problem, "_KEPT", kept)
+            if x.size and not at_once.scalar and size < 10:
+                assert len(list(cut.blocks())) > (1 if len(shape) > 1 else 0)
+            assert (next(cut.blocks()) is next(cut.blocks())) == (x.size <= kept)
+            for tier, one in zip(ORACLE, expected, strict=True):
+                other = whole(cut, tier)
+                assert not disagreements([one, other])
+                if tier >= 2:
+                    assert np.array_equal(one.high, other.high, equal_nan=True)
+            assert np.array_equal(cut.whole(), at_once.whole(), equal_nan=True)
+            some = np.arange(0, got.data.size, 3)
+            assert np.array_equal(cut.at(some), at_once.whole().ravel()[some], equal_nan=True)
+            again = judge(got, cut, flushed=False)
+            monkeypatch.undo()
+            assert (again.grade, again.kind, again.histogram) == (judged.grade, judged.kind, judged.histogram), n
+
+
+def test_a_block_can_be_narrowed_to_some_of_its_rows() -> None:
+    value, gradient = answers("cross_entropy", "float32", logits("tame", (6, 3, 2), "float32", 1), reduction="none")
+    chosen = np.arange(12) % 5 == 2
+    for answer in (value, gradient):
+        (block,) = answer.blocks()
+        narrowed = block.narrowed(chosen)
+        closer = whole(answer, 1)
+        assert (block.certified.tier, narrowed.certified.tier, narrowed.last) == ("float64", "double-double", False)
+        rows, classes = narrowed.certified.high.shape
+        assert rows == chosen.sum()
+        for row, cls in np.ndindex(rows, classes):
+            at = np.unravel_index(answer.flat(narrowed.rows, row, cls), answer.shape)
+            assert narrowed.certified.high[row, cls] == closer.high[at]
+        given = Array.of(closer.high, "float64")
+        assert np.array_equal(answer.rows_of(given, narrowed.rows), narrowed.certified.high)
+    assert Block(value, block.rows, len(TIERS) - 1).last
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from lossparity.formats import Array
+from lossparity.judge import judge
+from lossparity.reference import Answer, Problem
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+def inputs(n, k):
+    rng, x = np.random.default_rng(1), np.empty((n, k), np.float16)
+    for row in np.array_split(x, max(1, x.size // 100000)):  # whole, it would be made in a wider format
+        row[:] = rng.standard_normal(row.shape, dtype=np.float32)
+    got = np.full((n, k), 1e-5, np.float16)
+    return {"logits": Array("float16", x), "target": Array("int64", rng.integers(0, k, n))}, Array("float16", got)
+
+def ask(arrays, got):
+    asked = Problem("cross_entropy", arrays, {"label_smoothing": 0.1})
+    for quantity in ("value", "gradient"):
+        answer = Answer(asked, quantity, "float16")
+        print(judge(got if quantity == "gradient" else Array.of(1.0, "float16"), answer, flushed=False).grade)
+
+ask(*inputs(4, 1000))
+given = inputs(int(sys.argv[1]), int(sys.argv[2]))
+before = peak()
+ask(*given)
+print((peak() - before) / 2**20)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("n", "k"), [(512, 131072), (1000000, 30)])
+def test_a_large_problem_is_judged_in_less_memory_than_256_mb_beyond_its_inputs(n: int, k: int) -> None:
+    said = subprocess.run([sys.executable, "-c", MEMORY, str(n), str(k)], capture_output=True, text=True, check=True)
+    *grades, used = said.stdout.split()
+    assert len(grades) == 4
+    assert 0 < float(used) < 256

@@ -1,178 +1,229 @@
 """The loss spec's formulas, once, for any arithmetic of enclosures.
 
 With m = max x, d = m - x >= 0, e = exp(-d), R = sum of e without one maximum, l = log1p(R): p = e / (1 + R) and
-z = -(d + l). Nothing cancels in p and z, so relative accuracy holds also as p -> 1 (docs/numerics.md, part 1).
+z = -(d + l). Nothing cancels in p and z, so relative accuracy holds also as p -> 1 (docs/numerics.md, part 1). What
+another convention changes is said at each place.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from lossparity.reference.enclosures import Enclosure
-from lossparity.reference.rows import ELEMENTWISE, PER_ROW, Flags, Floats, Rows
+from lossparity.reference.coefficients import Coefficients, divisor, entropy
+from lossparity.reference.core import Core
+from lossparity.reference.enclosures import Enclosure, Flags, Floats
+from lossparity.reference.problem import ELEMENTWISE, LOSSES, PER_ROW, Problem
 
-__all__ = ["Core", "Exact", "core", "divisor", "gradient", "value"]
+__all__ = ["Exact", "gradient", "reduced", "value"]
 
 E = TypeVar("E", bound=Enclosure)
 
 
 @dataclass(frozen=True)
-class Core(Generic[E]):
-    """Softmax and its parts, by row: p, d, l (M x 1) and minus_z = d + l; masked entries hold 0 in p and d."""
-
-    p: E
-    d: E
-    log_sum: E
-    minus_z: E
-
-
-@dataclass(frozen=True)
 class Exact(Generic[E]):
-    """A result before its shape is restored: finite parts enclosed, NaN and infinities in `special`.
+    """The result of some rows: finite parts enclosed, (m, K) or (m, 1); NaN and infinities in `special`.
 
-    What is not `specified` is left open, but for 0 or NaN where it is `blank`.
+    `special` holds 0 where the result is finite. What is `open` is left open by the spec, but for 0 or NaN where it is
+    also `blank`. None stands for nowhere.
     """
 
     finite: E
-    special: Floats
-    specified: Flags
+    special: Floats | None = None
+    open: Flags | None = None
     blank: Flags | None = None
 
 
-def core(rows: Rows, kind: E) -> Core[E]:
-    """Compute softmax's parts in the arithmetic of `kind`."""
-    m, k = rows.x.shape
-    largest = np.max(rows.x, axis=1, keepdims=True, initial=-np.inf) if k else np.zeros((m, 1))
-    one_largest = np.arange(k) == np.argmax(np.where(rows.masked, -np.inf, rows.x), axis=1)[:, None]
-    d = kind.exact(largest) - kind.exact(rows.x)
-    e = (kind.exact(0.0) - d).exp().where(~rows.masked)
-    rest = e.where(~one_largest).sum(1)
-    log_sum = rest.log1p()
-    p = e / (kind.exact(1.0) + rest)
-    alive = ~(rows.masked | rows.dead[:, None])
-    return Core(p.where(alive), d.where(alive), log_sum, d + log_sum)
+def value(core: Core[E]) -> Exact[E]:
+    """Compute the value of an operation, (m, K), or (m, 1) where a row has one; losses are not yet reduced."""
+    if core.rows.problem.operation in ELEMENTWISE:
+        found = _elementwise(core)
+    elif core.rows.problem.operation in PER_ROW:
+        found = _per_row(core)
+    else:
+        found = _loss(core)
+    return found if core.rows.problem.base is None else replace(found, finite=_rebased(core, found.finite))
 
 
-def coefficients(rows: Rows, kind: E) -> E:
-    """Return w_c q'_c with q' = (1 - e) q + e / K, zero in ignored rows; the loss is -sum of these times z."""
-    k = rows.x.shape[1]
-    e = kind.exact(rows.smoothing)
-    smoothed = (kind.exact(1.0) - e) * kind.exact(rows.q) + e / kind.exact(float(max(k, 1)))
-    return (kind.exact(rows.weight) * smoothed).where(rows.counted)
+def _rebased(core: Core[E], finite: E) -> E:
+    base = core.rows.problem.base
+    return finite if base is None else finite / core.kind.exact(np.full((1, 1), base - 1.0)).log1p()
 
 
-def divisor(rows: Rows, kind: E) -> E:
-    """Return what the mean divides by: the weights of the targets in V, or the number of positions."""
-    if rows.hard and rows.operation != "smoothing_term":
-        return (kind.exact(rows.weight) * kind.exact(rows.q)).where(rows.valid[:, None]).sum(1).sum(0)
-    return kind.exact(np.full((1, 1), float(rows.x.shape[0])))
+def _any(flags: Flags) -> Flags:
+    return np.asarray(flags.any(axis=1, keepdims=True))
 
 
-def value(rows: Rows, kind: E) -> Exact[E]:
-    """Compute an operation's value: (M, K), (M, 1), or (1, 1) under mean and sum."""
-    if rows.operation in ELEMENTWISE:
-        return _elementwise(rows, kind)
-    if rows.operation in PER_ROW:
-        return _per_row(rows, kind)
-    return _loss(rows, kind)
+def _unknown(finite: E, where: Flags) -> E:
+    """Forget what stands in some places: nothing is known of a sum that holds a NaN."""
+    return finite + finite.exact(np.where(where, np.nan, 0.0)) if where.any() else finite
 
 
-def _elementwise(rows: Rows, kind: E) -> Exact[E]:
-    m, k = rows.x.shape
-    special = np.where(rows.nan[:, None] & np.ones((1, k), bool), np.nan, 0.0)
-    everywhere = np.ones((m, k), bool)
-    if rows.operation == "one_hot":
-        return Exact(kind.exact(rows.q), np.zeros((m, k)), everywhere)
-    if rows.operation == "exp":
-        return Exact(_exp(rows, kind), np.where(np.isfinite(rows.x), 0.0, rows.x), everywhere)
-    parts = core(rows, kind)
-    if rows.operation == "softmax":
-        return Exact(parts.p, special, everywhere)
-    special = np.where((rows.masked | rows.dead[:, None]) & (special == 0), -np.inf, special)
-    return Exact(kind.exact(0.0) - parts.minus_z, special, everywhere)
+def _elementwise(core: Core[E]) -> Exact[E]:
+    rows, kind, name = core.rows, core.kind, core.rows.problem.operation
+    if name == "one_hot":
+        assert rows.index is not None
+        one_hot = np.zeros(rows.raw.shape)
+        np.put_along_axis(one_hot, rows.index[:, None], rows.known[:, None].astype(np.float64), axis=1)
+        return Exact(kind.exact(one_hot))
+    if name == "exp":
+        return Exact(_exp(core), np.where(np.isfinite(rows.x), 0.0, rows.x))
+    infinite = core.gone if name == "log_softmax" and core.clipped is None else None
+    special = None
+    if rows.nan is not None or infinite is not None:
+        special = np.zeros(rows.x.shape)
+        if infinite is not None:
+            special[infinite] = -np.inf
+        if rows.nan is not None:
+            special[rows.nan] = np.nan
+    if name == "softmax":
+        return Exact(core.p, special)
+    if core.clipped is not None:
+        return Exact(_unknown(-core.clipped.minus_log, core.clipped.undecided), special)
+    return Exact(core.z, special)
 
 
-def _per_row(rows: Rows, kind: E) -> Exact[E]:
-    special = np.where(rows.nan[:, None], np.nan, 0.0)
-    everywhere = np.ones(special.shape, bool)
-    if rows.operation == "row_sum":
-        special = np.where(np.isfinite(rows.x), 0.0, rows.x).sum(axis=1, keepdims=True)
-        return Exact(_exp(rows, kind).sum(1), special, everywhere)
-    lost = (rows.masked.any(axis=1) | rows.dead)[:, None]
-    special = np.where(lost & (special == 0), -np.inf, special)
-    return Exact((kind.exact(0.0) - core(rows, kind).minus_z).sum(1), special, everywhere)
+def _per_row(core: Core[E]) -> Exact[E]:
+    rows = core.rows
+    if rows.problem.operation == "row_sum":
+        lost = np.where(np.isfinite(rows.x), 0.0, rows.x).sum(axis=1, keepdims=True)
+        return Exact(_exp(core).total(), lost)
+    special = np.zeros((len(rows.valid), 1))
+    if core.gone is not None and core.clipped is None:
+        special[core.gone.any(axis=1)] = -np.inf
+    if rows.nan is not None:
+        special[rows.nan] = np.nan
+    if core.clipped is None:
+        return Exact(core.z.total(), special)
+    return Exact(_unknown(-core.clipped.minus_log.total(), _any(core.clipped.undecided)), special)
 
 
-def _exp(rows: Rows, kind: E) -> E:
+def _exp(core: Core[E]) -> E:
+    rows = core.rows
     finite = np.isfinite(rows.x)
-    return kind.exact(np.where(finite, rows.x, 0.0)).exp().where(finite & ~rows.masked)
+    kept = finite if rows.masked is None else finite & ~rows.masked
+    e = core.kind.exact(np.where(finite, rows.x, 0.0)).exp()
+    return e if kept.all() else e.where(kept)
 
 
-def _loss(rows: Rows, kind: E) -> Exact[E]:
-    a = coefficients(rows, kind)
-    if rows.operation == "nll_loss":
+def _loss(core: Core[E]) -> Exact[E]:
+    rows, kind = core.rows, core.kind
+    a = Coefficients.of(rows, kind)
+    lost = np.zeros(rows.valid.shape)
+    if rows.problem.operation == "nll_loss":
         # Only the selected entry is read; a weight of 0 times an infinite z adds 0, times NaN is NaN.
-        selected = (rows.q > 0) & rows.valid[:, None]
-        infinite = np.isinf(rows.x) & rows.counted
-        lost = rows.nan | (np.isnan(rows.x) & selected).any(axis=1)
-        special = np.where(infinite, -rows.x, 0.0).sum(axis=1)
-        minus_z = kind.exact(np.where(np.isfinite(rows.x), -rows.x, 0.0))
+        assert a.peak is not None and rows.index is not None
+        picked = rows.picked
+        loss = kind.exact(np.where(np.isfinite(picked), -picked, 0.0))
+        if rows.problem.weight is not None:  # without weights it is a selection, and exact
+            loss = a.peak * loss
+        if not np.isfinite(picked).all():
+            counted = np.take_along_axis(rows.counted(), rows.index[:, None], axis=1)
+            lost = np.where(np.isnan(picked), np.nan, np.where(np.isinf(picked) & counted, -picked, 0.0))[:, 0]
+    elif core.clipped is not None:
+        loss = a.times(core.clipped.minus_log, rows)
+        loss = _unknown(loss, _any(core.clipped.undecided & rows.counted()))
     else:
-        lost = rows.nan
-        special = np.where(((rows.masked | rows.dead[:, None]) & rows.counted).any(axis=1), np.inf, 0.0)
-        minus_z = core(rows, kind).minus_z
-    losses = (a * minus_z).sum(1).where(rows.valid[:, None])
-    special = np.where(lost & rows.valid, np.nan, special)[:, None]
-    if rows.reduction == "none":
-        return Exact(losses, special, np.ones(special.shape, bool))
-    total = losses.sum(0)
+        loss = _soft_loss(core, a) if rows.problem.classes > 1 else kind.exact(np.zeros((len(rows.valid), 1)))
+        if core.gone is not None:
+            lost = np.where((core.gone & rows.counted()).any(axis=1), np.inf, lost)
+    if rows.problem.operation == "cross_entropy" and rows.problem.convention.entropy == "subtracted":
+        loss = loss - entropy(rows, kind, a)
+    if rows.nan is not None:
+        lost = np.where(rows.nan, np.nan, lost)
+    lost = np.where(rows.valid, lost, 0.0)[:, None]
+    return Exact(loss if rows.valid.all() else loss.where(rows.valid[:, None]), lost)
+
+
+def _soft_loss(core: Core[E], a: Coefficients[E]) -> E:
+    rows = core.rows
+    loss = None
+    if a.spread is not None:
+        # l multiplies the whole mass at once: sum a_c (d_c + l) = sum a_c d_c + l sum a_c, all terms >= 0.
+        mass, _ = a.mass(rows, core.kind)
+        loss = (a.spread * -core.shifted).total().plus(mass * core.log_sum)
+    if a.peak is not None:
+        assert rows.index is not None
+        selected = a.peak * (-core.shifted.take(rows.index)).plus(core.log_sum)
+        loss = selected if loss is None else loss.plus(selected)
+    assert loss is not None
+    return loss
+
+
+def reduced(problem: Problem, parts: list[Exact[E]], kind: E) -> Exact[E]:
+    """Add up the losses of all rows, and divide by the divisor under mean: (1, 1)."""
+    lost = np.zeros((1, 1))
     with np.errstate(invalid="ignore"):
-        lost_total = special.sum(axis=0, keepdims=True)
-    if rows.divided:
-        if _nothing_counts(rows):
-            zero = rows.empty_is_zero and not np.isnan(lost_total).any()
-            total, lost_total = kind.exact(np.zeros((1, 1))), np.full((1, 1), 0.0 if zero else np.nan)
-        else:
-            total = total / divisor(rows, kind)
-    return Exact(total, lost_total, np.ones((1, 1), bool))
+        for part in parts:
+            if part.special is not None:
+                lost = lost + part.special.sum()
+    if problem.reduction == "mean" and problem.nothing_counts:
+        zero = problem.policy == "zero" and not np.isnan(lost).any()
+        return Exact(kind.exact(np.zeros((1, 1))), np.full((1, 1), 0.0 if zero else np.nan))
+    total = parts[0].finite.joined([part.finite for part in parts[1:]]).turned().sum()
+    return Exact(total / divisor(problem, kind) if problem.reduction == "mean" else total, lost)
 
 
-def _nothing_counts(rows: Rows) -> bool:
-    if rows.hard and rows.operation != "smoothing_term":
-        return not bool((rows.weight * rows.q * rows.valid[:, None]).any())
-    return rows.x.shape[0] == 0
-
-
-def gradient(rows: Rows, kind: E) -> Exact[E]:
-    """Compute the gradient with respect to the first argument, for the upstream gradient given: (M, K)."""
-    m, k = rows.x.shape
-    up = kind.exact(rows.upstream)
-    blank = np.broadcast_to(rows.blank[:, None], (m, k))
-    specified = np.broadcast_to(~rows.unspecified[:, None], (m, k))
-    if rows.operation in ("exp", "row_sum"):
-        finite = up * _exp(rows, kind)
-    elif rows.operation in ("softmax", "log_softmax", "log_softmax_row_sum"):
-        finite = _of_softmax(rows, up, core(rows, kind))
+def gradient(core: Core[E]) -> Exact[E]:
+    """Compute the gradient with respect to the first argument, for the upstream gradient given: (m, K)."""
+    rows, name = core.rows, core.rows.problem.operation
+    up = core.kind.exact(rows.upstream)
+    left = None if rows.unspecified is None else np.broadcast_to(rows.unspecified[:, None], rows.raw.shape)
+    blank = None if rows.blank is None else np.broadcast_to(rows.blank[:, None], rows.raw.shape)
+    if name in ("exp", "row_sum"):
+        return Exact(up * _exp(core), None, left, blank)
+    if name in LOSSES:
+        finite = _of_loss(core, up)
+        if rows.problem.reduction == "mean" and rows.problem.nothing_counts:
+            left = blank = np.ones(rows.raw.shape, dtype=np.bool_)
     else:
-        finite = _of_loss(rows, kind, up)
-        if rows.divided and _nothing_counts(rows):
-            blank, specified = np.ones((m, k), bool), np.zeros((m, k), bool)
-    return Exact(finite, np.zeros((m, k)), specified, blank)
+        finite = _of_softmax(core, up)
+    if core.inner is not None:
+        finite = _through_softmax(core.inner, finite)
+    if core.clipped is not None:
+        undecided = core.clipped.undecided & (rows.counted() if name in LOSSES else True)
+        finite = _unknown(finite, _any(undecided))
+    return Exact(_rebased(core, finite), None, left, blank)
 
 
-def _of_softmax(rows: Rows, up: E, parts: Core[E]) -> E:
-    if rows.operation == "softmax":
-        return parts.p * (up - (parts.p * up).sum(1))
-    full = up + up.exact(np.zeros(rows.x.shape))  # one upstream a row reaches every class
-    return full - parts.p * full.sum(1)
+def _through_softmax(core: Core[E], up: E) -> E:
+    if core.rows.problem.classes == 1:  # S7: p is 1, whatever x is
+        return core.kind.exact(np.zeros(core.rows.x.shape))
+    return core.p * (up - (core.p * up).sum())
 
 
-def _of_loss(rows: Rows, kind: E, up: E) -> E:
-    scale = up / divisor(rows, kind) if rows.divided and not _nothing_counts(rows) else up
-    a = coefficients(rows, kind)
-    if rows.operation == "nll_loss":
-        return scale * (kind.exact(0.0) - a)
-    return (scale * (a.sum(1) * core(rows, kind).p - a)).where(rows.valid[:, None])
+def _of_softmax(core: Core[E], up: E) -> E:
+    if core.rows.problem.operation == "softmax":
+        return core.p * (up - (core.p * up).sum())
+    full = up + up.exact(np.zeros(core.rows.x.shape))  # one upstream a row reaches every class
+    if core.clipped is not None:
+        full = full.where(core.clipped.inside)
+    return full - core.p * full.sum()
+
+
+def _of_loss(core: Core[E], up: E) -> E:
+    rows, kind = core.rows, core.kind
+    problem = rows.problem
+    averaged = problem.reduction == "mean" and problem.convention.gradient == "divided" and not problem.nothing_counts
+    scale = up / divisor(problem, kind) if averaged else up
+    a = Coefficients.of(rows, kind)
+    if core.clipped is not None:
+        a = a.within(core.clipped.inside, rows)
+    if problem.operation == "nll_loss":
+        assert a.peak is not None and rows.index is not None
+        found = kind.exact(np.zeros(rows.raw.shape)).put(rows.index, -(scale * a.peak))
+    elif problem.classes == 1:  # S7: p is 1, and M p - M is 0
+        found = kind.exact(np.zeros(rows.x.shape))
+    else:
+        spread, mass = a.mass(rows, kind)
+        found = (scale * mass) * core.p if a.spread is None else scale * (mass * core.p - a.spread)
+        if a.peak is not None:
+            assert rows.index is not None
+            at = a.peak * core.others()
+            if a.spread is not None:
+                full = a.spread + kind.exact(np.zeros(rows.x.shape))
+                at = at - (spread * core.p.take(rows.index) - full.take(rows.index))
+            found = found.put(rows.index, -(scale * at))
+    return found if rows.valid.all() else found.where(rows.valid[:, None])

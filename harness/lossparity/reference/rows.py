@@ -1,154 +1,205 @@
-"""A problem of the loss spec laid out as rows: class axis last, special rows told apart, coefficients named.
-
-What is decided here is decided exactly, by comparisons alone: which logits are masked (-inf), which rows are NaN,
-which positions count. The arithmetic is left to `formulas`.
-"""
+"""Some positions of a problem as rows: the class axis last, special rows told apart, targets resolved."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lossparity.formats import FORMATS, Array
-from lossparity.spec import OPERATIONS
+from lossparity.formats import Array
+from lossparity.reference.enclosures import Flags, Floats
 
-__all__ = ["ELEMENTWISE", "PER_ROW", "Rows", "lay_out"]
+if TYPE_CHECKING:
+    from lossparity.reference.problem import Problem
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+__all__ = ["Positions", "Rows"]
 
-ELEMENTWISE = ("softmax", "log_softmax", "one_hot", "exp")
-PER_ROW = ("row_sum", "log_softmax_row_sum")
+Positions = slice | npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some positions of a problem as m rows of K classes."""
+
+    problem: Problem
+    positions: Positions
+    cores: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def raw(self) -> Floats:
+        """The first argument as it came (m, K)."""
+        return self.problem.take(self.problem.first, self.positions)
+
+    @cached_property
+    def upstream(self) -> Floats:
+        """The upstream gradient: (m, K), (m, 1), or (1, 1) under mean and sum."""
+        given = self.problem.arrays.get("upstream")
+        if given is None:
+            return np.ones((1, 1))
+        if self.problem.whole_rows and given.data.ndim:
+            return self.problem.take(given, self.positions)
+        column = given.data.reshape(-1, 1)
+        each = len(column) == self.problem.count and self.problem.reduction == "none"
+        return Array(given.format, column[self.positions] if each else column).exact()
+
+    @cached_property
+    def valid(self) -> Flags:
+        """The positions of V (m,)."""
+        return self.problem.valid[self.positions]
+
+    @cached_property
+    def index(self) -> npt.NDArray[np.intp] | None:
+        """The target's class (m,), 0 where it has none."""
+        if self.problem.index is None:
+            return None
+        return np.where(self.problem.known[self.positions], self.problem.index[self.positions], 0)
+
+    @cached_property
+    def known(self) -> Flags:
+        """The positions whose index names a class (m,)."""
+        return self.problem.known[self.positions]
+
+    @cached_property
+    def soft(self) -> Floats | None:
+        """The target as probabilities (m, K)."""
+        return None if self.problem.soft is None else self.problem.take(self.problem.soft, self.positions)
+
+    @cached_property
+    def picked(self) -> Floats:
+        """The first argument at the target (m, 1)."""
+        assert self.index is not None
+        return np.take_along_axis(self.raw, self.index[:, None], axis=1)
+
+    @cached_property
+    def _classified(self) -> _Classified:
+        return _classify(self.raw, self.problem.operation, self.problem.policy)
+
+    @property
+    def x(self) -> Floats:
+        """The logits (m, K), finite: masked entries hold their row's largest, rows NaN or wholly masked hold 0."""
+        return self._classified.x
+
+    @property
+    def top(self) -> npt.NDArray[np.intp]:
+        """A class of each row's largest logit (m,)."""
+        return self._classified.top
+
+    @property
+    def masked(self) -> Flags | None:
+        """The entries that are -inf (m, K), none where no entry is."""
+        return self._classified.masked
+
+    @property
+    def dead(self) -> Flags | None:
+        """The rows that are wholly masked and have p = 0 (m,), none where no row is."""
+        return self._classified.dead
+
+    @cached_property
+    def nan(self) -> Flags | None:
+        """The rows whose result is NaN (m,), none where no row's is."""
+        lost, outside = self._classified.nan, self.problem.outside[self.positions]
+        if lost is None and not outside.any():
+            return None
+        return outside if lost is None else (lost & self.valid) | outside
+
+    @cached_property
+    def unspecified(self) -> Flags | None:
+        """The rows whose gradient the spec leaves open (m,), none where no row's is."""
+        # N4: the loss of an index outside [0, K) is NaN, and its gradient, through a sum every row's, is left open.
+        outside, special = self.problem.outside, self._classified.special
+        alone = self.problem.reduction == "none"
+        theirs = outside[self.positions] if alone else np.full(len(self.valid), outside.any())
+        if special is None and not theirs.any():
+            return None
+        return theirs if special is None else special | theirs
+
+    @cached_property
+    def blank(self) -> Flags | None:
+        """The ignored rows that hold anything not finite (m,), whose gradient is 0 or NaN (G3); none where none is."""
+        if self.valid.all():
+            return None
+        found = ~self.valid & ~np.isfinite(self.raw).all(axis=1)
+        return found if found.any() else None
+
+    @cached_property
+    def selected(self) -> Flags:
+        """The entries whose q' is not 0 (m, K)."""
+        k, e, alike = self.problem.classes, self.problem.smoothing, self.problem.others == self.problem.classes
+        if self.soft is not None:
+            spread = self.soft < 1 if not alike else np.ones((1, 1), dtype=np.bool_)
+            return ((self.soft > 0) & (alike or e < 1)) | (spread & (e > 0 and self.problem.others > 0))
+        selected = np.full((len(self.valid), k), e > 0)
+        if self.index is not None and (e < 1 or not alike):
+            np.put_along_axis(selected, self.index[:, None], e < 1, axis=1)
+        return selected
+
+    @cached_property
+    def carries(self) -> Flags:
+        """The rows whose own weight is not 0 (m,)."""
+        weight, at = self.problem.weight, self.index
+        assert weight is not None
+        if self.problem.row_weights == "target" and at is not None:
+            return np.asarray(weight[at] > 0)
+        selected = self.soft > 0 if self.problem.row_weights == "target" and self.soft is not None else self.selected
+        return np.asarray((selected & (weight > 0)).any(axis=1))
+
+    def counted(self) -> Flags:
+        """Return the entries whose coefficient is not 0, in rows of V (m, K)."""
+        weight: Flags | bool = True
+        if self.problem.weight is not None:
+            by_class = self.problem.convention.weights == "class"
+            weight = self.problem.weight > 0 if by_class else self.carries[:, None]
+        return self.selected & self.valid[:, None] & weight
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The inputs of one operation as M rows of K classes; all numbers are exact.
+class _Classified:
+    """Finite stand-ins for logits, and what is masked, NaN, wholly masked, and of unspecified gradient."""
 
-    `x` is finite everywhere: masked entries hold their row's largest logit, rows that are NaN or wholly masked hold 0.
-    `q` is the target as a distribution (one-hot for indices), `counted` the selected entries whose coefficient is not
-    0, `valid` the rows of V. A gradient is left open where `unspecified`, and is 0 or NaN where `blank`: in an ignored
-    row that holds anything not finite (G3).
-    """
-
-    operation: str
-    shape: tuple[int, ...]
     x: Floats
-    masked: Flags
-    nan: Flags
-    dead: Flags
-    unspecified: Flags
-    blank: Flags
-    q: Floats
-    hard: bool
-    weight: Floats
-    smoothing: float
-    valid: Flags
-    reduction: str
-    upstream: Floats
-    empty_is_zero: bool
-
-    @property
-    def weighted(self) -> bool:
-        """Whether a weight other than 1 takes part."""
-        return bool(np.any(self.weight != 1))
-
-    @property
-    def counted(self) -> Flags:
-        """The entries whose coefficient w_c q'_c is not 0, in rows of V."""
-        return (self.weight > 0) & ((self.q > 0) | (self.smoothing > 0)) & self.valid[:, None]
-
-    @property
-    def divided(self) -> bool:
-        """Whether the mean's divisor applies."""
-        return self.reduction == "mean"
-
-    def restore(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Give (M, K) or (M,) back the shape of the inputs, class axis at 1 (0 when 1-D)."""
-        if len(self.shape) == 1:
-            return rows.reshape(self.shape if rows.ndim == 2 else ())
-        outer = (self.shape[0], *self.shape[2:])
-        return np.moveaxis(rows.reshape(*outer, self.shape[1]), -1, 1) if rows.ndim == 2 else rows.reshape(outer)
+    top: npt.NDArray[np.intp]
+    masked: Flags | None = None
+    nan: Flags | None = None
+    dead: Flags | None = None
+    special: Flags | None = None
 
 
-def lay_out(operation: str, arrays: Mapping[str, Array], keywords: Mapping[str, Any], policy: str = "") -> Rows:
-    """Lay out a request's arrays as rows, under one permitted choice.
-
-    `policy` is `limit` (S5: +inf means the limit), `masked` (S6: p = 0 in a row all -inf), `zero` (N3: the mean over
-    nothing is 0) or anything else for NaN in all three.
-    """
-    first = arrays[OPERATIONS[operation].first].exact()
-    raw = _rows_of(first)
-    x, masked, nan, dead, special = _classified(raw, operation, policy)
-    q, valid, outside, hard = _target(arrays.get("target"), x.shape, int(keywords.get("ignore_index", -100)))
-    whole = operation in ELEMENTWISE or operation in PER_ROW
-    reduction = "none" if whole else str(keywords.get("reduction", "mean"))
-    # N4: the loss of an index outside [0, K) is NaN, and its gradient, through a sum every row's, is left open.
-    open_rows = outside if reduction == "none" else np.full(outside.shape, outside.any())
-    given = arrays["upstream"].exact() if "upstream" in arrays else np.ones(())
-    return Rows(
-        operation=operation,
-        shape=tuple(int(n) for n in first.shape),
-        x=x,
-        masked=masked,
-        nan=(nan & valid) | outside,
-        dead=dead,
-        unspecified=special | open_rows,
-        blank=~valid & ~np.isfinite(raw).all(axis=1),
-        q=q,
-        hard=hard,
-        weight=arrays["weight"].exact() if "weight" in arrays else np.ones(x.shape[1]),
-        smoothing=1.0 if operation == "smoothing_term" else float(keywords.get("label_smoothing", 0.0)),
-        valid=valid,
-        reduction=reduction,
-        upstream=_rows_of(given) if operation in ELEMENTWISE and given.ndim else given.reshape(-1, 1),
-        empty_is_zero=policy == "zero",
-    )
-
-
-def _classified(x: Floats, operation: str, policy: str) -> tuple[Floats, Flags, Flags, Flags, Flags]:
-    """Return finite stand-ins for x, and what is masked, NaN, wholly masked, and of unspecified gradient."""
-    m, k = x.shape
-    none: Flags = np.zeros(m, dtype=np.bool_)
+def _classify(raw: Floats, operation: str, policy: str) -> _Classified:
+    m = len(raw)
+    if operation == "nll_loss" or raw.size == 0:  # it reads only its selected entry: the S-clauses do not hold
+        return _Classified(np.where(np.isfinite(raw), raw, 0.0), np.zeros(m, dtype=np.intp))
+    top = raw.argmax(axis=1)
+    largest = raw[np.arange(m), top]
+    # NaN is its row's largest for argmax, so two comparisons a row tell whether there is anything special.
+    if np.isfinite(largest).all() and math.isfinite(np.minimum.reduce(raw, axis=None)):
+        return _Classified(raw, top)
+    x, dead, masked = raw, np.zeros(m, dtype=np.bool_), np.isneginf(raw)
+    nan: Flags = np.asarray(np.isnan(raw).any(axis=1))
+    rising: Flags = np.asarray(np.isposinf(raw).any(axis=1))
     if operation in ("exp", "row_sum"):  # each entry for itself: the S-clauses do not hold
-        lost: Flags = np.asarray((np.isnan(x) | np.isposinf(x)).any(axis=1))
-        return np.where(np.isneginf(x), 0.0, x), np.asarray(np.isneginf(x)), none, none, lost
-    if operation == "nll_loss":  # the S-clauses do not hold: it reads only its selected entry
-        return x, np.zeros((m, k), dtype=np.bool_), none, none, none
-    nan: Flags = np.asarray(np.isnan(x).any(axis=1))
-    rising: Flags = np.asarray(np.isposinf(x).any(axis=1)) & ~nan
-    dead: Flags = np.asarray(np.isneginf(x).all(axis=1)) if k else none
-    special = nan | rising | dead
+        return _Classified(np.where(masked, 0.0, x), top, masked, None, None, nan | rising)
+    rising &= ~nan
+    empty: Flags = np.asarray(masked.all(axis=1))
+    special = nan | rising | empty
     if policy == "limit":
         x = np.where(rising[:, None], np.where(np.isposinf(x), 0.0, -np.inf), x)
+        masked = np.isneginf(x)
     else:
         nan = nan | rising
-    if policy != "masked":
-        nan, dead = nan | dead, none
+    if policy == "masked":
+        dead = empty
+    else:
+        nan = nan | empty
     x = np.where((nan | dead)[:, None], 0.0, x)
-    masked: Flags = np.asarray(np.isneginf(x))
-    return np.where(masked, np.max(x, axis=1, keepdims=True, initial=-np.inf), x), masked, nan, dead, special
+    masked = masked & ~(nan | dead)[:, None]
+    top = np.argmax(x, axis=1)
+    x = np.where(masked, np.take_along_axis(x, top[:, None], axis=1), x)
+    return _Classified(x, top, _some(masked), _some(nan), _some(dead), _some(special))
 
 
-def _target(target: Array | None, shape: tuple[int, ...], ignore_index: int) -> tuple[Floats, Flags, Flags, bool]:
-    """Return the target as a distribution, the rows of V, those of them outside [0, K), and whether it was indices."""
-    m, k = shape
-    everywhere, nowhere = np.ones(m, dtype=np.bool_), np.zeros(m, dtype=np.bool_)
-    if target is None:
-        return np.zeros((m, k)), everywhere, nowhere, True
-    if target.format in FORMATS:
-        return _rows_of(target.exact()), everywhere, nowhere, False
-    index = target.data.reshape(-1).astype(np.int64)
-    valid = index != ignore_index
-    one_hot = (np.arange(k) == index[:, None]).astype(np.float64) * valid[:, None]
-    return one_hot, valid, valid & ((index < 0) | (index >= k)), True
-
-
-def _rows_of(values: Floats) -> Floats:
-    last = np.moveaxis(values, min(1, values.ndim - 1), -1)
-    return np.ascontiguousarray(last).reshape(math.prod(last.shape[:-1]), last.shape[-1])
+def _some(flags: Flags) -> Flags | None:
+    return flags if flags.any() else None
