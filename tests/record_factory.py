@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lossparity.formats import FORMATS, ulp
+from lossparity.judge import BINS
 from lossparity.record import (
     CaseLine,
     Environment,
@@ -135,6 +136,7 @@ def _judged(case: CaseLine, numbers: _Numbers, backend: str, quantity: str, grad
         got=Window(start, _hexes(got)[start : start + 16], _hexes(exact)[start : start + 16]),
         worst=worst,
         input_hash=case.input_hash,
+        histogram=[int(n) for n in np.histogram(np.abs(got - exact) / ulp(exact, fmt), [0.0, *BINS, np.inf])[0]],
         **more,
     )
 

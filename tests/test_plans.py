@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lossparity import reference
 from lossparity.formats import Array
 from lossparity.model import (
     Backend,
@@ -201,19 +202,32 @@ def test_16_bit_formats_are_not_held_to_four_decimals() -> None:
 
 
 def test_certified_answers_are_computed_once_for_all_backends(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lossparity import reference
+    question = Question(case(gradient=True), "float64")
+    asked: list[str] = []
 
-    question, asked = Question(case(gradient=True), "float64"), []
-    certify = reference.certify
+    def count(name: str) -> None:
+        formula = getattr(reference, name)
 
-    def counted(*arguments: Any) -> Any:
-        asked.append(arguments[1])
-        return certify(*arguments)
+        def counted(core: Any) -> Any:
+            asked.append(name)
+            return formula(core)
 
-    monkeypatch.setattr(reference, "certify", counted)
+        monkeypatch.setattr(reference, name, counted)
+
+    count("value")
+    count("gradient")
     for _ in range(3):
-        judged(question, produced(gradient=Array.of([[0, 0, 0]], "float64")))
+        findings = judged(question, produced(gradient=Array.of([[0, 0, 0]], "float64")))
+        assert [f.verdict for f in findings] == [Verdict.PASS, Verdict.FAIL]
     assert asked == ["value", "gradient"]
+
+
+def test_a_finding_carries_the_answer_that_it_was_judged_against() -> None:
+    question = Question(MASKED, "float64")
+    assert value(MASKED, produced([[0.0, 0.0]])).choice == "masked"
+    (finding,) = judged(question, produced([[0.0, 0.0]]))
+    assert finding.answer is question.answer("masked", "value")
+    assert value(case(), Raised("ValueError", "no")).answer is None
 
 
 def test_the_hash_is_of_the_inputs_and_keywords() -> None:

@@ -115,6 +115,15 @@ def test_a_damaged_line_makes_it_incomplete_and_is_named(written: Path, damage: 
     assert got.footer is not None
 
 
+def test_results_without_a_histogram_are_read_as_those_of_older_records_are(written: Path) -> None:
+    objects = [json.loads(line) for line in written.read_text().splitlines()]
+    assert sum("histogram" in o for o in objects) == len(passing().results)
+    written.write_text("".join(json.dumps({k: v for k, v in o.items() if k != "histogram"}) + "\n" for o in objects))
+    got = read(written)
+    assert got.complete
+    assert got.results == [msgspec.structs.replace(result, histogram=[]) for result in passing().results]
+
+
 def test_keys_that_are_not_known_are_ignored(written: Path) -> None:
     objects = [json.loads(line) | {"of_a_later_version": [1]} for line in written.read_text().splitlines()]
     written.write_text("".join(json.dumps(o) + "\n" for o in objects))

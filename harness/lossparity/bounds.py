@@ -4,292 +4,356 @@ Two models of arithmetic give two bounds (docs/numerics.md, part 2). *tight*: th
 rounded once for 16-bit formats, sums in lanes. *loose*: every operation rounded to the format, sums serial (kept in
 binary32 for 16-bit formats, then rounded). An infinite bound is vacuous: nothing can be certified there.
 
-The formulas cite their row in docs/numerics.md. They are evaluated in binary64 with expm1 and log1p.
+Each formula is a row of docs/numerics.md; its terms are in `terms`, its model of arithmetic in `arithmetic`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from lossparity.formats import FORMATS, Format
-from lossparity.reference.enclosures import Balls
-from lossparity.reference.formulas import coefficients, core, divisor
-from lossparity.reference.rows import ELEMENTWISE, Floats, Rows
+from lossparity.arithmetic import SOURCES, Arithmetic, models
+from lossparity.constants import CHAIN, FAR, SCALE, TERM
+from lossparity.departures import NONE, Departure, departure, entropy
+from lossparity.reference import Answer, Block, Floats
+from lossparity.reference.conventions import SPEC
+from lossparity.terms import Terms, terms
 
-__all__ = ["Bounds", "bounds"]
+__all__ = ["Bounds"]
 
-# Ulps of exp and log that a correct library may lose. Measured worst on torch 2.13, TensorFlow 2.21, JAX 0.10.2 and
-# NumPy 2.4 (x86-64): 1.51 in binary64, 3.36 in binary32; .50 where a 16-bit result is rounded from binary32.
-_FUNCTION_ULPS = {"float64": 2.0, "float32": 4.0, "rounded": 1.0}
-# Partial sums side by side in a vectorised reduction, at least: 256-bit registers.
-_LANES = {"float64": 4, "float32": 8}
-# Roundings that form one term a_c z_c: 1 - e, e / K, the products with q, w and z, and the addition of the two parts.
-_TERM = 5
-# Roundings that form one gradient element from its parts: upstream / D (as a reciprocal and a product), its product
-# with the weight, the difference, and the final product.
-_SCALE = 5
-# Roundings that an upstream gradient takes on its way through log(exp / sum) differentiated step by step: v / p, the
-# product with 1 / s, the product with e, and those inside p itself. A fused backward pass has one.
-_CHAIN = 5
 # expm1 of more than this is formed as exp(z + t), lest it overflow before it meets its small factor.
-_FAR = 600.0
+_LARGE = 600.0
+# Where the slope adds less than this share to an exponent's intercept, a number below the bound does without it.
+_SLIGHT = 1.0 / 16
+_NOTHING = np.zeros((1, 1))
+# The formulas are evaluated in binary64 with fewer than 2**10 roundings.
+_UP = 1.0 + 2.0**-40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bounds:
-    """Both bounds, in the shape of the result."""
+    """The bounds of one answer; `flushed`: whether the backend declares that it flushes subnormal numbers to 0."""
 
-    tight: Floats
-    loose: Floats
+    answer: Answer
+    flushed: bool
 
+    @property
+    def models(self) -> dict[str, Arithmetic]:
+        """The models of arithmetic of `tight` and `loose`."""
+        return models(self.answer.format, flushed=self.flushed)
 
-@dataclass(frozen=True)
-class Arithmetic:
-    """A model of computer arithmetic: u, function errors, underflow, and how sums are formed."""
+    def terms(self, block: Block) -> Terms:
+        """Return what the bounds of a block are made of."""
+        return terms(self.answer, block)
 
-    u: float
-    eta: float
-    underflow: float
-    sum_unit: float
-    lanes: int
-    sum_rounded: bool
+    def below(self, which: str, parts: Terms, exact: Floats) -> Floats:
+        """Return numbers below the bounds `tight` or `loose`, and nearly always near, at a fraction of their cost."""
+        with np.errstate(all="ignore"):
+            return _finite(_evaluated(self.answer, parts, self.models[which], exact, True))
 
-    def growth(self, n: int) -> float:
-        """Relative error G of a sum of n terms of one sign: (1 + u)^h - 1, rounded to the format where kept wider."""
-        height = max(n - 1, 0)
-        if self.lanes > 1:
-            height = min(height, -(-n // self.lanes) + self.lanes.bit_length() - 1)
-        steps = height * np.log1p(self.sum_unit) + (np.log1p(self.u) if self.sum_rounded else 0.0)
-        return float(np.expm1(steps))
+    def line(self, which: str, parts: Terms) -> tuple[Floats, Floats] | None:
+        """Return a floor and a slope for each row: floor + slope * exact is below the bound of every element.
 
-    def roundings(self, n: int) -> float:
-        """Relative error of n roundings in a row: (1 + u)^n - 1."""
-        return float(np.expm1(n * np.log1p(self.u)))
+        None where no such line is known; it costs less than `below`, which is nearer.
+        """
+        problem, by = self.answer.problem, self.models[which]
+        if self.answer.quantity == "gradient" or problem.operation not in _LINES or problem.convention != SPEC:
+            return None
+        if parts.open is not None or parts.classes == 1:
+            return None
+        with np.errstate(all="ignore"):
+            floor, slope = _LINES[problem.operation](_Evaluation(self.answer, parts, by, _NOTHING, True, NONE))
+            sign = 1.0 if problem.operation == "softmax" else -1.0
+            return floor * (1 + by.output) + by.output_underflow, sign * (slope * (1 + by.output) + by.output)
 
+    def both(self, parts: Terms, exact: Floats) -> tuple[Floats, Floats]:
+        """Bound the error of every element, `exact` being its value (0 of what is not a number): tight and loose."""
+        with np.errstate(all="ignore"):
+            tight, loose = (
+                _finite(_evaluated(self.answer, parts, by, exact, False)) * _UP for by in self.models.values()
+            )
+        # Loose is a model of its own, and need not contain the other.
+        return tight, np.maximum(loose, tight)
 
-def _arithmetic(fmt: Format, *, serial: bool, flushed: bool, narrow: bool = False) -> Arithmetic:
-    # binary16 is computed without flushing everywhere; elsewhere a framework may flush subnormals to 0.
-    gradual = not flushed or fmt.name == "float16"
-    underflow = fmt.half_smallest_subnormal if gradual else fmt.smallest_normal
-    if narrow:
-        single = FORMATS["float32"]
-        return Arithmetic(fmt.unit, 2 * _FUNCTION_ULPS["rounded"] * fmt.unit, underflow, single.unit, 1, True)
-    lanes = 1 if serial else _LANES[fmt.name]
-    return Arithmetic(fmt.unit, 2 * _FUNCTION_ULPS[fmt.name] * fmt.unit, underflow, fmt.unit, lanes, False)
-
-
-def bounds(rows: Rows, quantity: str, fmt: str, exact: Floats, *, flushed: bool) -> Bounds:
-    """Bound the error of a value or gradient in a format; `exact` is the result itself, in its own shape.
-
-    `flushed`: whether the backend declares that it flushes subnormal numbers to 0.
-    """
-    own = FORMATS[fmt]
-    with np.errstate(all="ignore"):
-        terms = _Terms.of(rows)
-        if own.bits > 16:
-            tight = _shaped(rows, quantity, terms.bound(quantity, _arithmetic(own, serial=False, flushed=flushed)))
-            loose = _shaped(rows, quantity, terms.bound(quantity, _arithmetic(own, serial=True, flushed=flushed)))
-        else:
-            single = _arithmetic(FORMATS["float32"], serial=False, flushed=flushed)
-            narrow = _arithmetic(own, serial=True, flushed=flushed, narrow=True)
-            wide = _shaped(rows, quantity, terms.bound(quantity, single))
-            rounded = wide + own.unit * (np.abs(np.where(np.isfinite(exact), exact, 0)) + wide) + narrow.underflow
-            # What is exact in binary32 here (0, 1, a selected entry) is a number of the format: rounding keeps it.
-            tight = np.where(wide == 0, 0.0, rounded)
-            loose = _shaped(rows, quantity, terms.bound(quantity, narrow))
-        return Bounds(_vacuous(tight), np.maximum(_vacuous(loose), _vacuous(tight)))
+    def items(self, which: str, parts: Terms, exact: Floats) -> dict[str, Floats]:
+        """Return what each source of error adds to the bound, in the order in which the sources are let in."""
+        everything, before, found = self.models[which], np.zeros(np.shape(exact)), {}
+        for n, source in enumerate(SOURCES):
+            by = everything.only(SOURCES[: n + 1])
+            with np.errstate(all="ignore"):
+                bound = _finite(_evaluated(self.answer, parts, by, exact, False))
+                # What makes a bound vacuous is infinite, and nothing after it adds to that.
+                found[source], before = np.where(bound == before, 0.0, bound - before), bound
+        return found
 
 
-def _vacuous(bound: Floats) -> Floats:
-    return np.where(np.isnan(bound), np.inf, bound)
+def _finite(bound: Floats) -> Floats:
+    """A bound that could not be formed is vacuous."""
+    return np.where(np.isnan(bound), np.inf, bound) if np.isnan(np.max(bound, initial=0.0)) else bound
 
 
-def _shaped(rows: Rows, quantity: str, bound: Floats) -> Floats:
-    m, k = rows.x.shape
-    if quantity == "gradient" or rows.operation in ELEMENTWISE:
-        return rows.restore(np.broadcast_to(bound, (m, k)))
-    return rows.restore(bound.reshape(m)) if rows.reduction == "none" else bound.reshape(())
+def _evaluated(answer: Answer, parts: Terms, by: Arithmetic, exact: Floats, least: bool) -> Floats:
+    change = departure(answer, by)
+    natural = exact if change.factor == 1.0 else exact / change.factor
+    bound = _Evaluation(answer, parts, by, natural, least, change).bound()
+    if change is not NONE:
+        bound = change.widened(bound, exact, by.underflow)
+    if not (by.output or by.output_underflow):
+        return bound
+    # What is exact in binary32 here (0, 1, a selected entry) is a number of the format: rounding keeps it.
+    return np.where(bound == 0, 0.0, bound + by.output * (np.abs(exact) + bound) + by.output_underflow)
 
 
-@dataclass(frozen=True)
-class _Terms:
-    """The exact quantities that the bounds are made of, in binary64."""
+@dataclass(frozen=True, eq=False)
+class _Evaluation:
+    """One bound under one model of arithmetic."""
 
-    rows: Rows
-    p: Floats
-    d: Floats
-    log_sum: Floats
-    minus_z: Floats
-    a: Floats
-    divisor: float
+    answer: Answer
+    t: Terms
+    by: Arithmetic
+    exact: Floats
+    least: bool
+    change: Departure
 
-    @classmethod
-    def of(cls, rows: Rows) -> _Terms:
-        if rows.operation == "nll_loss":
-            magnitude = np.where(np.isfinite(rows.x), np.abs(rows.x), 0.0)
-            nothing = np.zeros(rows.x.shape)
-            parts = (nothing, nothing, np.zeros((rows.x.shape[0], 1)), magnitude)
-        else:
-            found = core(rows, Balls.of(0.0))
-            parts = (found.p.mid, found.d.mid, found.log_sum.mid, found.minus_z.mid)
-        a = np.broadcast_to(coefficients(rows, Balls.of(0.0)).mid, rows.x.shape)
-        return cls(rows, *parts, a, float(divisor(rows, Balls.of(0.0)).mid[0, 0]))
+    @cached_property
+    def size(self) -> Floats:
+        """The exact magnitude."""
+        return np.abs(self.exact)
 
-    def bound(self, quantity: str, by: Arithmetic) -> Floats:
-        return self._value(by) if quantity == "value" else self._gradient(by)
+    def bound(self) -> Floats:
+        operation = self.answer.problem.operation
+        if self.answer.quantity == "gradient":
+            return _GRADIENTS.get(operation, _Evaluation._loss_gradient)(self)
+        return _VALUES.get(operation, _Evaluation._reduced)(self)
 
     # Rows "sum", "softmax", "log S", "log-softmax" of docs/numerics.md.
 
-    def _raised(self, by: Arithmetic) -> Floats:
-        """t with 1 + rho = e^t: the relative error of an exponential, its argument's rounding included."""
-        return by.u * self.d + np.log1p(by.eta)
+    def _grown(self, intercept: Floats, slope: float, floor: Floats) -> Floats:
+        """p (e^t - 1) + floor with t = intercept + slope d, also where e^t alone would overflow; e^t - 1 >= t.
 
-    def _grown(self, t: Floats) -> Floats:
-        """p (e^t - 1), also where e^t alone would overflow."""
-        return np.where(t < _FAR, self.p * np.expm1(np.minimum(t, _FAR)), np.exp(t - self.minus_z) - self.p)
+        No error is left to a masked entry (S3), nor to a single class, whose p is 1 (S7).
+        """
+        p, shifted = self.t.p, self.t.shifted
+        assert p is not None and shifted is not None
+        if self.t.classes == 1:
+            return np.zeros(p.shape)
+        if self.least and np.all(slope * FAR.value < _SLIGHT * intercept):
+            # e^t - 1 >= t + t^2 / 2
+            bound = p * (intercept * (1 + intercept / 2))
+        else:
+            bound = shifted * -slope
+            bound += intercept
+            if self.least:
+                bound *= p
+            else:
+                far = bound > _LARGE
+                grown = np.expm1(np.where(far, _LARGE, bound)) * p
+                bound = np.where(far, np.exp(bound + shifted - self.t.log_sum) - p, grown)
+        bound += floor
+        return bound if self.t.open is None else np.where(self.t.open, bound, 0.0)
 
-    def _sigma(self, by: Arithmetic) -> Floats:
-        k = self.rows.x.shape[1]
+    def _sigma(self) -> Floats:
+        k, by = self.t.classes, self.by
+        shifted = by.shifted(self.t.spread, k)
         growth = by.growth(k)
-        sigma = (1 + growth) * np.sum(self._grown(self._raised(by)), axis=1, keepdims=True) + growth + k * by.underflow
+        sigma = (1 + growth) * (by.exp + (1 + by.exp) * shifted + k * by.underflow) + growth
         return np.where(sigma < 1, sigma, np.nan)
 
-    def _softmax(self, by: Arithmetic) -> Floats:
-        sigma = self._sigma(by)
-        t = self._raised(by) + 2 * np.log1p(by.u) - np.log1p(-sigma)
-        return self._where_open(self._grown(t) + 2 * by.underflow * (1 + by.u) / (1 - sigma))
+    def _softmax(self) -> Floats:
+        by, sigma = self.by, self._sigma()
+        intercept = np.log1p(by.exp) + 2 * np.log1p(by.divide) - np.log1p(-sigma) + self.change.moved
+        return self._grown(intercept, by.shift, self._floor(sigma))
 
-    def _where_open(self, bound: Floats) -> Floats:
-        """Leave no error to a masked entry (S3), nor to a single class, whose p is 1 (S7)."""
-        return np.where(self.rows.masked | self.rows.dead[:, None] | (self.rows.x.shape[1] == 1), 0.0, bound)
+    def _softmax_line(self) -> tuple[Floats, Floats]:
+        sigma = self._sigma()
+        intercept = np.log1p(self.by.exp) + 2 * np.log1p(self.by.divide) - np.log1p(-sigma)
+        return self._floor(sigma), intercept * (1 + intercept / 2)
 
-    def _log_sum(self, by: Arithmetic) -> Floats:
-        return -np.log1p(-self._sigma(by)) * (1 + by.eta) + by.eta * self.log_sum
+    def _log_softmax_line(self) -> tuple[Floats, Floats]:
+        intercept, slope = self._line()
+        return intercept - slope * self.t.log_sum, np.full(intercept.shape, slope)
 
-    def _log_softmax(self, by: Arithmetic) -> Floats:
-        before = self._log_sum(by) + by.u * self.d
-        bound = before + by.u * (self.minus_z + before) + by.underflow
-        return np.zeros(bound.shape) if self.rows.x.shape[1] == 1 else bound
+    def _floor(self, sigma: Floats) -> Floats:
+        """What underflow may take from p: of e, carried through the division, and of the quotient."""
+        return 2 * self.by.underflow * (1 + self.by.divide) ** 2 / (1 - sigma)
 
-    # The losses.
+    def _log_sum(self) -> Floats:
+        return -np.log1p(-self._sigma()) * (1 + self.by.log) + self.by.log * self.t.log_sum
 
-    def _value(self, by: Arithmetic) -> Floats:
-        rows, name = self.rows, self.rows.operation
-        if name == "one_hot":
-            return np.zeros(rows.x.shape)
-        if name == "exp":
-            return np.where(rows.masked, 0.0, np.exp(rows.x) * by.eta + by.underflow)
-        if name == "row_sum":
-            k, growth = rows.x.shape[1], by.growth(rows.x.shape[1])
-            total = np.sum(np.where(rows.masked, 0.0, np.exp(rows.x)), axis=1, keepdims=True)
-            return total * (by.eta + growth + by.eta * growth) + k * by.underflow
-        if name == "softmax":
-            return self._softmax(by)
-        if name == "log_softmax":
-            return self._log_softmax(by)
-        if name == "log_softmax_row_sum":
-            errors = np.sum(self._log_softmax(by), axis=1, keepdims=True)
-            total = np.sum(self.minus_z, axis=1, keepdims=True)
-            return errors + by.growth(rows.x.shape[1]) * (total + errors)
-        return self._reduced(self._samples(by), by)
+    def _line(self) -> tuple[Floats, float]:
+        """Intercept and slope in d of log-softmax's bound."""
+        by = self.by
+        before = self._log_sum() + self.change.moved
+        return before * (1 + by.unit) + by.unit * self.t.log_sum + by.underflow, by.shift * (1 + by.unit) + by.unit
 
-    def _samples(self, by: Arithmetic) -> Floats:
+    def _log_softmax(self) -> Floats:
+        if self.t.classes == 1:
+            return np.zeros(np.shape(self.exact))
+        assert self.t.shifted is not None
+        intercept, slope = self._line()
+        bound = self.t.shifted * -slope
+        bound += intercept
+        return bound
+
+    # The values.
+
+    def _exact(self) -> Floats:
+        return np.zeros(np.shape(self.size))
+
+    def _exp(self) -> Floats:
+        bound = self.size * self.by.exp + self.by.underflow
+        return bound if self.t.open is None else np.where(self.t.open, bound, 0.0)
+
+    def _row_sum(self) -> Floats:
+        by, growth = self.by, self.by.growth(self.t.classes)
+        return self.size * (by.exp + growth + by.exp * growth) + self.t.classes * by.underflow
+
+    def _log_softmax_row_sum(self) -> Floats:
+        if self.t.classes == 1:
+            return np.zeros(np.shape(self.size))
+        intercept, slope = self._line()
+        errors = self.t.classes * intercept + slope * self.t.moment
+        return errors + self.by.growth(self.t.classes) * (self.size + errors)
+
+    def _samples(self) -> Floats:
         """Row "smoothed, and probability targets", or "weighted sample" where one entry is selected."""
-        rows = self.rows
-        each = np.zeros(rows.x.shape) if rows.operation == "nll_loss" else self._log_softmax(by)
-        counted = self.a != 0
-        errors = np.sum(np.where(counted, self.a * each, 0.0), axis=1, keepdims=True)
-        total = np.sum(np.where(counted, self.a * self.minus_z, 0.0), axis=1, keepdims=True)
-        if rows.hard and rows.smoothing == 0:
-            return errors + (by.u * (total + errors) + by.underflow if rows.weighted else 0.0)
-        k = rows.x.shape[1]
-        relative = (1 + by.growth(k)) * (1 + by.roundings(_TERM)) - 1
+        t, by, problem = self.t, self.by, self.answer.problem
+        errors = np.zeros(t.total.shape)
+        if problem.operation != "nll_loss" and t.classes > 1:
+            intercept, slope = self._line()
+            # Where no coefficient counts nothing is read, and a vacuous bound is of no account.
+            errors = np.where(t.mass > 0, t.mass * intercept + slope * t.moment, 0.0)
+        if t.simple:
+            return errors + (by.unit * (t.total + errors) + by.underflow if t.weighted else 0.0)
+        relative = _plus(by.growth(t.classes), by.roundings(TERM.value))
+        total = t.total
+        if self._entropy.any():
+            # Of log q', whose q' has been rounded, and of the subtraction.
+            errors = errors + by.log * self._entropy + by.roundings(TERM.value + 1) * t.mass
+            relative, total = _plus(relative, by.unit), total + self._entropy
         # e / K may be subnormal before the class's weight multiplies it, and its products with w and z after that.
-        lost = np.sum(np.where(counted, (1 + rows.weight) * self.minus_z, 0.0), axis=1, keepdims=True)
-        small = by.underflow * (lost + k + 2)
-        return errors + relative * (total + errors) + small
+        return errors + relative * (total + errors) + by.underflow * (t.lost + t.classes + 2)
 
-    def _reduced(self, errors: Floats, by: Arithmetic) -> Floats:
-        rows = self.rows
-        if rows.reduction == "none":
+    @cached_property
+    def _entropy(self) -> Floats:
+        """What a convention subtracts from each loss, at most."""
+        return entropy(self.answer.problem, self.t.mass)
+
+    def _reduced(self) -> Floats:
+        problem, by, errors = self.answer.problem, self.by, self._samples()
+        if problem.reduction == "none":
             return errors
-        losses = np.sum(np.where(self.a != 0, self.a * self.minus_z, 0.0), axis=1, keepdims=True)
-        error, total, n = np.sum(errors), np.sum(losses), rows.x.shape[0]
-        growth = by.growth(n)
-        if not rows.divided:
-            return np.asarray(error + growth * (total + error) + by.underflow)
-        if self.divisor == 0:  # NaN or 0 by convention (N3), no quotient
-            return np.zeros(())
-        relative = self._averaging(by)
-        return np.asarray((error + relative * (total + error)) / self.divisor + by.underflow)
+        error, total = (np.full((1, 1), np.sum(part)) for part in (errors, self.t.total + self._entropy))
+        if problem.reduction == "sum":
+            return error + by.growth(problem.count) * (total + error) + by.underflow
+        if self.t.divisor == 0:  # NaN or 0 by convention (N3), no quotient
+            return np.zeros((1, 1))
+        return (error + self._averaging() * (total + error)) / self.t.divisor + by.underflow
 
-    def _averaging(self, by: Arithmetic) -> float:
+    def _averaging(self) -> float:
         """Relative error of a mean: the sum, the divisor (a sum of weights), a reciprocal and a product."""
-        growth = by.growth(self.rows.x.shape[0])
-        below = growth if self.rows.weighted and self.rows.hard else 0.0
-        return (1 + growth) / (1 - below) * (1 + by.roundings(2)) - 1 if below < 1 else np.inf
+        growth = self.by.growth(self.answer.problem.count)
+        below = growth if self.answer.problem.row_weights else 0.0
+        if not below < 1:
+            return np.inf
+        return _plus((growth + below) / (1 - below), _power(self.by.divide, 2 + self._counting()))
+
+    def _counting(self) -> int:
+        """Roundings of the number of positions where it is no number of the format."""
+        return int(self.answer.problem.count * self.by.divide > 1)
 
     # The gradients.
 
-    def _saved(self, by: Arithmetic) -> Floats:
-        """Error of p, computed afresh or as exp of a saved z, whichever is larger."""
-        t = self._log_softmax(by) + np.log1p(by.eta)
-        return np.maximum(self._softmax(by), self._where_open(self._grown(t) + by.underflow))
+    def _saved(self) -> Floats:
+        """Error of p, computed afresh or as exp of a saved z: a line in d above both exponents."""
+        by, sigma = self.by, self._sigma()
+        intercept, slope = self._line()
+        above = np.log1p(by.exp) + np.maximum(intercept, 2 * np.log1p(by.divide) - np.log1p(-sigma))
+        return self._grown(above, slope, self._floor(sigma))
 
-    def _gradient(self, by: Arithmetic) -> Floats:
-        rows, up = self.rows, np.abs(self.rows.upstream)
-        if rows.operation in ("exp", "row_sum"):
-            g = np.where(rows.masked, 0.0, up * np.exp(rows.x))
-            return g * (by.eta + (1 + by.eta) * by.u) + by.underflow * (1 + up)
-        if rows.operation == "softmax":
-            return self._softmax_gradient(by)
-        if rows.operation in ("log_softmax", "log_softmax_row_sum"):
-            return self._log_softmax_gradient(by)
-        return self._loss_gradient(by, up)
+    def _exp_gradient(self) -> Floats:
+        by, up = self.by, np.abs(self.t.upstream)
+        bound = self.size * (by.exp + (1 + by.exp) * by.unit) + by.underflow * (1 + up)
+        return bound if self.t.open is None else np.where(self.t.open, bound, by.underflow)
 
-    def _softmax_gradient(self, by: Arithmetic) -> Floats:
-        v, p = self.rows.upstream, self.p
-        e_p, growth, k = self._softmax(by), by.growth(self.rows.x.shape[1]), self.rows.x.shape[1]
-        size = np.sum(np.abs(v) * (p + e_p), axis=1, keepdims=True)
-        e_s = np.sum(np.abs(v) * e_p, axis=1, keepdims=True) + (by.u + growth + by.u * growth) * size + k * by.underflow
-        s = np.sum(p * v, axis=1, keepdims=True)
+    def _softmax_gradient(self) -> Floats:
+        t, by, v = self.t, self.by, self.t.upstream
+        e_p, growth, k = self._softmax(), self.by.growth(self.t.classes), self.t.classes
+        assert t.p is not None
+        # sum |v| E_p in closed form, from E_p <= p ((1 + c) e^(u d) - 1) + floor (row "softmax").
+        sigma = self._sigma()
+        c = (_plus(by.exp, _power(by.divide, 2)) + sigma) / (1 - sigma)
+        floor = self._floor(sigma)
+        e_v = c * t.v_p + (1 + c) * by.shifted(t.v_spread, k, t.v_most) + floor * t.v_size
+        if k == 1:
+            e_v = np.zeros(e_v.shape)
+        e_s = e_v + _plus(by.unit, growth) * (t.v_p + e_v) + k * by.underflow
+        away = np.abs(v - t.mean)
         # p (v - s) and p v - p s are both in use: one rounding of each form is allowed for.
-        inner = e_s + by.u * (np.abs(v - s) + e_s)
-        apart = by.u * (p + e_p) * (np.abs(v) + np.abs(s) + e_s)
-        error = e_p * (np.abs(v - s) + inner) + p * inner + apart
-        return error + by.roundings(2) * (p * np.abs(v - s) + error) + 2 * by.underflow * (1 + np.abs(v) + np.abs(s))
+        inner = e_s + by.unit * (away + e_s)
+        apart = by.unit * (t.p + e_p) * (np.abs(v) + np.abs(t.mean) + e_s)
+        error = e_p * (away + inner) + t.p * inner + apart
+        lost = 2 * by.underflow * (1 + np.abs(v) + np.abs(t.mean))
+        return error + by.roundings(2) * (t.p * away + error) + lost
 
-    def _log_softmax_gradient(self, by: Arithmetic) -> Floats:
-        v, p = np.broadcast_to(self.rows.upstream, self.rows.x.shape), self.p
-        e_p, growth = self._saved(by), by.growth(self.rows.x.shape[1])
-        size = np.sum(np.abs(v), axis=1, keepdims=True)
-        total = np.abs(np.sum(v, axis=1, keepdims=True))
-        computed = total + growth * size
-        error = e_p * computed + p * growth * size + by.u * (p + e_p) * computed
-        g = np.abs(v - p * np.sum(v, axis=1, keepdims=True))
-        passed = by.roundings(_CHAIN) * np.abs(v) if by.lanes == 1 else 0.0
-        return error + passed + by.u * (g + error) + 2 * by.underflow * (1 + computed)
+    def _log_softmax_gradient(self) -> Floats:
+        t, by = self.t, self.by
+        assert t.p is not None
+        e_p, growth = self._saved(), by.growth(t.classes)
+        computed = np.abs(t.v_sum) + growth * t.v_size
+        error = e_p * computed + t.p * (growth * t.v_size) + by.unit * (t.p + e_p) * computed
+        passed = by.roundings(CHAIN.value) * np.abs(t.upstream) if by.lanes == 1 else 0.0
+        return error + passed + by.unit * (self.size + error) + 2 * by.underflow * (1 + computed)
 
-    def _loss_gradient(self, by: Arithmetic, up: Floats) -> Floats:
-        rows, a = self.rows, self.a
-        averaged = rows.divided and self.divisor != 0
-        small = 0.0
-        scale = up / self.divisor if averaged else up
-        mass = np.sum(a, axis=1, keepdims=True)
-        if rows.operation == "nll_loss":
-            error, g = np.zeros(rows.x.shape), scale * a
+    def _loss_gradient(self) -> Floats:
+        t, by, problem = self.t, self.by, self.answer.problem
+        averaged = problem.reduction == "mean" and t.divisor != 0 and problem.convention.gradient == "divided"
+        scale = np.abs(t.upstream) / t.divisor if averaged else np.abs(t.upstream)
+        relative = by.roundings(SCALE.value + (self._counting() if averaged else 0))
+        if averaged and t.weighted:
+            relative = _plus(relative, self._averaging())
+        small = by.underflow * (2 * scale * t.mass + 2 * t.mass + 4)
+        if problem.operation == "nll_loss" or t.classes == 1:
+            bound = relative * self.size + small
         else:
-            g = scale * np.abs(mass * self.p - a)
-            e_p = self._saved(by)
-            error = mass * e_p + by.u * mass * (self.p + e_p)
-            if not (rows.hard and rows.smoothing == 0):
-                growth = by.growth(rows.x.shape[1])
-                error = error + growth * mass * (self.p + e_p) + by.roundings(_TERM) * a
+            assert t.p is not None
+            e_p = self._saved()
+            growth = 0.0 if t.simple else by.growth(t.classes)
+            # By parts of p and of its error, so that a row's factors are multiplied once.
+            error = (scale * t.mass * (1 + by.unit + growth)) * e_p
+            error += (scale * t.mass * (by.unit + growth)) * t.p
+            if not t.simple:
+                error = error + by.roundings(TERM.value) * scale * (t.a + t.mass * t.p)
                 # The gradients of z are added up; each may be subnormal, or have underflowed.
-                small = rows.x.shape[1] * by.underflow * (self.p + e_p)
-            error = scale * error
-        relative = (1 + by.roundings(_SCALE)) * (1 + (self._averaging(by) if averaged and rows.weighted else 0.0)) - 1
-        small = small + by.underflow * (2 * scale * mass + 2 * mass + 4)
-        return np.where(rows.valid[:, None], error + relative * (g + error) + small, 0.0)
+                small = small + t.classes * by.underflow * (t.p + e_p)
+            bound = (1 + relative) * error + relative * self.size + small
+        return bound if t.valid is None else np.where(t.valid, bound, 0.0)
+
+
+def _power(unit: float, n: float) -> float:
+    return float(np.expm1(n * np.log1p(unit)))
+
+
+def _plus(a: float, b: float) -> float:
+    """(1 + a)(1 + b) - 1, which binary64 would round to nothing."""
+    return a + b + a * b
+
+
+_VALUES = {
+    "one_hot": _Evaluation._exact,
+    "exp": _Evaluation._exp,
+    "row_sum": _Evaluation._row_sum,
+    "softmax": _Evaluation._softmax,
+    "log_softmax": _Evaluation._log_softmax,
+    "log_softmax_row_sum": _Evaluation._log_softmax_row_sum,
+}
+_LINES = {"softmax": _Evaluation._softmax_line, "log_softmax": _Evaluation._log_softmax_line}
+_GRADIENTS = {
+    "exp": _Evaluation._exp_gradient,
+    "row_sum": _Evaluation._exp_gradient,
+    "softmax": _Evaluation._softmax_gradient,
+    "log_softmax": _Evaluation._log_softmax_gradient,
+    "log_softmax_row_sum": _Evaluation._log_softmax_gradient,
+}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from lossparity.formats import FORMATS, Array
-from lossparity.judge import Floats
 from lossparity.known import Deviation
 from lossparity.model import Backend, Case, Outcome, Produced, Raised, Recipe, Verdict
 from lossparity.plans import Finding, Question
 from lossparity.record import CaseLine, Excerpt, Result, Window, Worst
+from lossparity.reference import Answer, Floats
 from lossparity.spec import CLAUSES
 
 __all__ = ["case_line", "result_line"]
@@ -30,11 +32,10 @@ def case_line(question: Question) -> CaseLine:
         source=case.source,
         input_hash=question.hash,
         about=case.about,
-        inputs={name: _excerpt(array.exact(), array.format) for name, array in question.arrays.items()},
+        inputs={name: _excerpt(array) for name, array in question.arrays.items()},
         keywords=dict(case.keywords),
         exact={
-            quantity: {c: _excerpt(question.exact(c, quantity).high, question.format) for c in choices}
-            for quantity in question.quantities
+            quantity: {c: _exact(question.answer(c, quantity)) for c in choices} for quantity in question.quantities
         },
         recipes={name: _recipe(given) for name, given in case.inputs.items() if isinstance(given, Recipe)},
         published=_published(case),
@@ -55,8 +56,14 @@ def _published(case: Case) -> list[str]:
     return [f"{figure:.{case.published.decimals}f}" for figure in flat]
 
 
-def _excerpt(values: Floats, fmt: str) -> Excerpt:
-    return Excerpt(fmt, [int(n) for n in values.shape], _numbers(values.ravel()[:_WHOLE]))
+def _excerpt(array: Array) -> Excerpt:
+    first = Array(array.format, array.data.reshape(-1)[:_WHOLE])
+    return Excerpt(array.format, list(array.shape), _numbers(first.exact()))
+
+
+def _exact(answer: Answer) -> Excerpt:
+    size = math.prod(answer.shape)
+    return Excerpt(answer.format, list(answer.shape), _numbers(answer.at(np.arange(min(size, _WHOLE)))))
 
 
 def _numbers(flat: Floats) -> list[str]:
@@ -93,6 +100,7 @@ def result_line(
         worst=_worst(finding),
         input_hash=question.hash,
         message=_message(declared, finding),
+        histogram=list(judgement.histogram) if judgement else [],
     )
 
 
@@ -104,31 +112,25 @@ def _message(declared: Deviation | None, finding: Finding) -> str:
 
 
 def _window(finding: Finding) -> Window | None:
-    got, judgement = finding.got, finding.judgement
-    if got is None or judgement is None or judgement.exact.shape != got.shape or not _is_float(got):
+    got, judgement, answer = finding.got, finding.judgement, finding.answer
+    if got is None or judgement is None or answer is None or got.shape != answer.shape or got.format not in FORMATS:
         return None
     start, length = 0, got.data.size
     if length > _WHOLE:
         start = min(max((judgement.worst or 0) - _AROUND // 2, 0), length - _AROUND)
         length = _AROUND
-    part = slice(start, start + length)
-    return Window(start, _numbers(got.exact().ravel()[part]), _numbers(judgement.exact.ravel()[part]))
-
-
-def _is_float(array: Array) -> bool:
-    return array.format in FORMATS
+    part = Array(got.format, got.data.reshape(-1)[start : start + length])
+    return Window(start, _numbers(part.exact()), _numbers(answer.at(np.arange(start, start + length))))
 
 
 def _worst(finding: Finding) -> Worst | None:
     got, judgement = finding.got, finding.judgement
-    if got is None or judgement is None or judgement.worst is None or judgement.bounds is None:
+    if got is None or judgement is None or judgement.worst is None:
         return None
-    at = judgement.worst
-    tight, loose = (float(b.flat[at]) for b in (judgement.bounds.tight, judgement.bounds.loose))
     return Worst(
-        [int(i) for i in np.unravel_index(at, got.shape)],
-        float(got.exact().flat[at]).hex(),
-        float(judgement.exact.flat[at]).hex(),
-        tight if np.isfinite(tight) else None,
-        loose if np.isfinite(loose) else None,
+        [int(i) for i in np.unravel_index(judgement.worst, got.shape)],
+        judgement.got.hex(),
+        judgement.exact.hex(),
+        judgement.tight if np.isfinite(judgement.tight) else None,
+        judgement.loose if np.isfinite(judgement.loose) else None,
     )

@@ -6,18 +6,16 @@ computed once for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from lossparity import reference
-from lossparity.bounds import Bounds, bounds
 from lossparity.formats import Array
 from lossparity.inputs import build, input_hash
-from lossparity.judge import Floats, Judgement, judge
+from lossparity.judge import Judgement, judge
 from lossparity.model import (
     Backend,
     Case,
@@ -32,6 +30,7 @@ from lossparity.model import (
     TimedOut,
     Verdict,
 )
+from lossparity.reference import Answer, Problem, Remember, computed
 
 __all__ = ["Finding", "Quantity", "Question"]
 
@@ -54,34 +53,18 @@ class Finding:
     message: str = ""
     got: Array | None = None
     judgement: Judgement | None = None
-
-
-class _Tiers:
-    """The reference's tiers for one quantity, each computed at most once however many backends ask."""
-
-    def __init__(self, source: Iterator[reference.Certified]) -> None:
-        self._source, self._done = source, [next(source)]
-
-    def __iter__(self) -> Iterator[reference.Certified]:
-        place = 0
-        while True:
-            if place == len(self._done):
-                following = next(self._source, None)
-                if following is None:
-                    return
-                self._done.append(following)
-            yield self._done[place]
-            place += 1
+    answer: Answer | None = None
 
 
 @dataclass(eq=False)
 class Question:
-    """One case in one format: inputs, certified answers and bounds, computed on first use and kept."""
+    """One case in one format: inputs and certified answers, computed on first use and kept."""
 
     case: Case
     format: str
-    _tiers: dict[tuple[str, Quantity], _Tiers] = field(default_factory=dict)
-    _bounds: dict[tuple[str, Quantity, bool], Bounds] = field(default_factory=dict)
+    remember: Remember = computed
+    _problems: dict[str, Problem] = field(default_factory=dict)
+    _answers: dict[tuple[str, Quantity], Answer] = field(default_factory=dict)
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:
@@ -111,28 +94,18 @@ class Question:
         """The call that a backend is asked to make; the expected value is not in it."""
         return Request(backend.variant, self.case.operation, self.arrays, self.case.keywords)
 
-    def exact(self, choice: str, quantity: Quantity) -> reference.Certified:
-        """Return the first enclosure of the exact result under one choice."""
-        return next(iter(self._tiers_of(choice, quantity)))
+    def answer(self, choice: str, quantity: Quantity) -> Answer:
+        """Return the certified answer under one choice."""
+        if choice not in self._problems:
+            self._problems[choice] = Problem(self.case.operation, self.arrays, self.case.keywords, choice)
+        key = (choice, quantity)
+        if key not in self._answers:
+            self._answers[key] = Answer(self._problems[choice], quantity, self.format, self.remember)
+        return self._answers[key]
 
     def findings(self, outcome: Outcome, *, flushed: bool, threshold: Grade) -> tuple[Finding, ...]:
         """Judge an outcome, one finding a quantity; `flushed` is the backend's declared trait."""
         return tuple(self._finding(outcome, quantity, flushed, threshold) for quantity in self.quantities)
-
-    def _rows(self, choice: str) -> reference.Rows:
-        return reference.lay_out(self.case.operation, self.arrays, self.case.keywords, choice)
-
-    def _tiers_of(self, choice: str, quantity: Quantity) -> _Tiers:
-        key = (choice, quantity)
-        if key not in self._tiers:
-            self._tiers[key] = _Tiers(reference.certify(self._rows(choice), quantity, self.format))
-        return self._tiers[key]
-
-    def _bounds_of(self, choice: str, quantity: Quantity, exact: Floats, flushed: bool) -> Bounds:
-        key = (choice, quantity, flushed)
-        if key not in self._bounds:
-            self._bounds[key] = bounds(self._rows(choice), quantity, self.format, exact, flushed=flushed)
-        return self._bounds[key]
 
     def _finding(self, outcome: Outcome, quantity: Quantity, flushed: bool, threshold: Grade) -> Finding:
         part: Outcome | Array | None = outcome
@@ -161,14 +134,9 @@ class Question:
     def _judged(self, got: Array, quantity: Quantity, flushed: bool, threshold: Grade) -> Finding:
         found: list[Finding] = []
         for choice in (c for c in self.alternatives if c != "raises"):
-            judgement = judge(
-                got,
-                self.format,
-                iter(self._tiers_of(choice, quantity)),
-                lambda exact, choice=choice: self._bounds_of(choice, quantity, exact, flushed),  # type: ignore[misc]
-            )
+            answer = self.answer(choice, quantity)
             named = "" if choice == EXACT else choice
-            found.append(self._graded(got, quantity, judgement, named, threshold))
+            found.append(self._graded(got, quantity, answer, judge(got, answer, flushed=flushed), named, threshold))
             if found[-1].verdict is Verdict.PASS:
                 return found[-1]
         if not found:
@@ -178,7 +146,9 @@ class Question:
             return replace(found[0], message=f"none of what is permitted: {', '.join(self.case.one_of)}")
         return found[0]
 
-    def _graded(self, got: Array, quantity: Quantity, judgement: Judgement, choice: str, threshold: Grade) -> Finding:
+    def _graded(
+        self, got: Array, quantity: Quantity, answer: Answer, judgement: Judgement, choice: str, threshold: Grade
+    ) -> Finding:
         verdict, kind, message = Verdict.PASS, judgement.kind, judgement.message
         if judgement.grade is Grade.UNCERTIFIED:
             verdict = Verdict.UNDECIDED
@@ -187,20 +157,20 @@ class Question:
             kind = kind or "finite-wrong"
             if judgement.grade is not Grade.WRONG:
                 message = f"grade {judgement.grade.value} is below the threshold {threshold.value}"
-        elif quantity == "value" and (unlike := self._unlike_published(got, judgement)):
+        elif quantity == "value" and (unlike := self._unlike_published(answer)):
             verdict, kind, message = Verdict.FAIL, "published", unlike
         if verdict is not Verdict.PASS:
             choice = ""
-        return Finding(quantity, verdict, "produced", kind, choice, message, got, judgement)
+        return Finding(quantity, verdict, "produced", kind, choice, message, got, judgement, answer)
 
-    def _unlike_published(self, got: Array, judgement: Judgement) -> str:
-        """Compare with the printed figures; the 16-bit formats round too coarsely to match 4 decimals."""
+    def _unlike_published(self, answer: Answer) -> str:
+        """Compare the exact value with the printed figures; the 16-bit formats round too coarsely to match them."""
         published = self.case.published
-        if published is None or self.format not in ("float64", "float32") or judgement.bounds is None:
+        if published is None or self.format not in ("float64", "float32"):
             return ""
         printed = np.asarray(published.exact, dtype=np.float64)
-        reach = 0.5 * 10.0**-published.decimals + judgement.bounds.loose
-        if np.all(np.abs(got.exact() - printed) <= reach):
+        # What was got is within its bound of the exact value, and that is far below the last printed decimal.
+        if np.all(np.abs(answer.whole() - printed) <= 0.5 * 10.0**-published.decimals):
             return ""
         return f"does not round to the published {_text(published.exact, published.decimals)}"
 

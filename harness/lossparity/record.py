@@ -102,6 +102,8 @@ class Result(msgspec.Struct, frozen=True, tag_field="kind", tag="result", omit_d
     """One quantity (value or gradient) of one check: (check, quantity) is the key of everything that compares.
 
     `ulp` and `bound_used` are those of the worst element; none where its class is wrong (NaN for a number, say).
+    `histogram` counts the elements by their error in ulp: up to 0.5, 1, 2, 4, 8, 16, 64, 256, 1024 and 65536, beyond
+    these or of another class. It is empty where no element was judged, and in records older than it.
     """
 
     check: str
@@ -128,6 +130,7 @@ class Result(msgspec.Struct, frozen=True, tag_field="kind", tag="result", omit_d
     worst: Worst | None = None
     input_hash: str = ""
     message: str = ""
+    histogram: list[int] = []
 
 
 class NotTested(msgspec.Struct, frozen=True):
