@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,3 +19,11 @@ def need(framework: str) -> None:
     if framework in os.environ.get("LOSSPARITY_REQUIRE", "").split(","):
         pytest.fail(f"{reason}, and LOSSPARITY_REQUIRE asks for it")
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep references in a folder of this run, never in the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOSSPARITY_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield

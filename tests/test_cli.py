@@ -362,7 +362,11 @@ def test_show_repeats_a_check_as_a_failure_prints_it() -> None:
         lines = result.stdout.splitlines()
         assert lines[0] == "mine/a/float64   (mine.yaml:4)"
         assert "numpy" in lines
-        assert any(line.startswith("  value: pass") for line in lines)
+        (at,) = (n for n, line in enumerate(lines) if line.startswith("  value: pass"))
+        assert re.fullmatch(
+            r"    loose bound \S+ = (\w+ \S+ \+ )+\w+ \S+ \(constants: exp 2 ulp, measured\)", lines[at + 1]
+        )
+        assert lines[at + 2].startswith("    got [[")
 
 
 def test_show_of_a_backend_that_is_absent_says_why() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from lossparity.errors import UsageError
+from lossparity.judge import BINS
 from lossparity.known import Deviation
 from lossparity.model import Backend, Case, Grade, Verdict
 from lossparity.record import NotTested, Record, Result, Writer, read
@@ -167,6 +168,16 @@ def test_a_failure_carries_what_it_got_and_what_is_exact(every: Ran) -> None:
     got, exact = ([float.fromhex(v) for v in values] for values in (wrong.got.got, wrong.got.exact))
     assert np.allclose(np.array(got) - np.array(exact), 0.1, atol=1e-15)
     assert float.fromhex(wrong.worst.got) == got[wrong.worst.index[1]]
+
+
+def test_a_judged_result_counts_its_elements_by_their_error_and_no_other_has_any(every: Ran) -> None:
+    counted = {r.check.split("/")[1].split("-")[1]: r for r in every.record.results if r.backend == "numpy.target"}
+    bins = len(BINS) + 1
+    assert counted[str(RIGHT)].histogram == [2] + [0] * (bins - 1)
+    for fate in (WRONG, NAN):  # 0.1 of 0.5, and another class
+        assert counted[str(fate)].histogram == [0] * (bins - 1) + [2]
+    for fate in (RAISES, DIES, HANGS, DECLINES, MODIFIES, NARROWS):
+        assert counted[str(fate)].histogram == []
 
 
 def test_progress_is_told_to_the_end(every: Ran) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +16,10 @@ from lossparity import __version__, options
 from lossparity.errors import LossparityError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lossparity.model import Backend, Case
+    from lossparity.reference import Remember
     from lossparity.suite import Suite
 
 __all__ = ["main"]
@@ -24,6 +27,10 @@ __all__ = ["main"]
 
 class _Interrupted(LossparityError):
     exit_code = 130  # 128 + SIGINT, as shells say it
+
+
+class _Unsound(LossparityError):
+    exit_code = 3
 
 
 class _Group(click.Group):
@@ -55,7 +62,7 @@ def main() -> None:
     """Certified conformance of softmax, log-softmax, NLL and cross-entropy, on any framework.
 
     Exit status: 0 conforms, 1 a failure, error, crash or time-out, 2 wrong use or a bad case file, 3 something asked
-    for by name is missing, or nothing was judged.
+    for by name is missing, nothing was judged, or the floating-point self-test fails.
     """
 
 
@@ -67,6 +74,7 @@ def main() -> None:
 @options.grade
 @click.option("--strict-known", is_flag=True, help="A known deviation that is gone fails the run.")
 @options.timeout
+@options.no_cache
 @click.option(
     "-o",
     "--output",
@@ -83,12 +91,14 @@ def run(
     min_grade: str | None,
     strict_known: bool,
     timeout: float,
+    no_cache: bool,
     output: Path,
 ) -> None:
     """Judge backends on the cases; write the record and the page.
 
     Without -b: the libraries of every installed framework, on the CPU.
     """
+    _require_sound_arithmetic()
     from lossparity import console, registry
     from lossparity.model import Grade
     from lossparity.record import Writer
@@ -109,8 +119,8 @@ def run(
         shlex.join(["lossparity", *sys.argv[1:]]),
     )
     try:
-        with Writer(output / "run.jsonl") as writer, console.progress() as told:
-            summary = run_plan(plan, writer, told)
+        with _remembering(no_cache) as remember, Writer(output / "run.jsonl") as writer, console.progress() as told:
+            summary = run_plan(replace(plan, remember=remember), writer, told)
     except KeyboardInterrupt:
         raise _Interrupted(f"interrupted; what was judged until now is in {output / 'run.jsonl'}") from None
     click.echo(console.summary(summary, summary.failures))
@@ -129,6 +139,7 @@ def run(
 @options.format
 @options.grade
 @options.timeout
+@options.no_cache
 @click.option(
     "--record", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl", help="Keep the record."
 )
@@ -143,6 +154,7 @@ def check(
     formats: tuple[str, ...],
     min_grade: str | None,
     timeout: float,
+    no_cache: bool,
     record: Path | None,
     report: Path | None,
 ) -> None:
@@ -153,6 +165,7 @@ def check(
     reduction). Keywords that it does not have make their checks unsupported. A NumPy function's gradient is its
     attribute `gradient`, called with the upstream gradient as its last positional argument.
     """
+    _require_sound_arithmetic()
     from lossparity import check as checking
     from lossparity import console
     from lossparity.model import Grade
@@ -172,8 +185,8 @@ def check(
     )
     with tempfile.TemporaryDirectory() as scratch:
         path = record or Path(scratch) / "run.jsonl"
-        with Writer(path) as writer, console.progress() as told:
-            verdict = checking.check(plan, writer, told)
+        with _remembering(no_cache) as remember, Writer(path) as writer, console.progress() as told:
+            verdict = checking.check(replace(plan, remember=remember), writer, told)
         click.echo(console.summary(verdict.summary, verdict.simplest_first))
         if record:
             click.echo(f"record: {record}")
@@ -194,6 +207,7 @@ def show(name: str, names: tuple[str, ...], paths: tuple[Path, ...], formats: tu
 
     NAME is a suite with printed figures (worked-example), a case id or glob, or a check id case/format@backend.
     """
+    _require_sound_arithmetic()
     from lossparity import registry
     from lossparity import show as showing
     from lossparity.plans import Question
@@ -248,12 +262,40 @@ def report(record: Path, output: Path | None) -> None:
 
 
 @main.command()
-def doctor() -> None:
-    """Say what is installed, start every framework once, and say how to get what is missing."""
+@click.option("--no-probe", is_flag=True, help="Take each framework's word for its arithmetic; quicker.")
+def doctor(no_probe: bool) -> None:
+    """Say what is installed, start every framework once, measure its arithmetic, and say how to get what is missing.
+
+    Exit status 1: a framework's arithmetic is not as its adapter declares and the bounds assume.
+    """
     from lossparity import doctor as examining
 
-    for line in examining.examine():
-        click.echo(line)
+    status = 0
+    for line in examining.examine(probing=not no_probe):
+        click.echo(line.text, err=line.status == _Unsound.exit_code)
+        status = max(status, line.status)
+    sys.exit(status)
+
+
+@contextmanager
+def _remembering(no_cache: bool) -> Iterator[Remember]:
+    """Yield what keeps references on disk between runs, or nothing where it is not wanted."""
+    from lossparity.cache import Cache
+    from lossparity.reference import computed
+
+    if no_cache:
+        yield computed
+        return
+    with Cache() as cache:
+        yield cache.remember
+
+
+def _require_sound_arithmetic() -> None:
+    from lossparity import floating
+
+    fault = floating.self_test()
+    if fault:
+        raise _Unsound(fault)
 
 
 def _load(paths: Sequence[Path]) -> tuple[Suite, ...]:

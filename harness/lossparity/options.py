@@ -9,7 +9,7 @@ import click
 
 from lossparity.errors import UsageError, suggest
 
-__all__ = ["case", "cases", "format", "grade", "timeout"]
+__all__ = ["case", "cases", "format", "grade", "no_cache", "timeout"]
 
 _FORMATS = {
     "fp64": "float64",
@@ -56,6 +56,7 @@ grade = click.option(
     type=click.Choice(["exact", "faithful", "tight", "loose"]),
     help="The lowest grade that passes (default: loose); undecided results then fail too.",
 )
+no_cache = click.option("--no-cache", is_flag=True, help="Compute every reference anew, and keep none.")
 timeout = click.option(
     "--timeout",
     default=60.0,

@@ -21,6 +21,7 @@ from lossparity.lines import case_line, result_line
 from lossparity.model import Backend, Case, Grade, Outcome, Verdict
 from lossparity.plans import Question
 from lossparity.record import VERSION, Environment, Footer, Header, NotTested, Result, Writer
+from lossparity.reference import Remember, computed
 from lossparity.registry import registered
 from lossparity.spec import CLAUSES
 from lossparity.suite import digest
@@ -39,7 +40,7 @@ Answers = list[tuple[Backend, Outcome | WorkerStopped]]
 class Run:
     """What to run: `formats` restricts those of the cases, `named` are the backends that must be there.
 
-    `target` is a user's function and the operation that it does, or empty.
+    `target` is a user's function and the operation that it does, or empty; `remember` may keep references on disk.
     """
 
     backends: Sequence[Backend]
@@ -53,11 +54,12 @@ class Run:
     timeout: float = 60.0
     command: str = ""
     target: tuple[str, ...] = ()
+    remember: Remember = computed
 
     def questions(self) -> list[Question]:
         """Every case in every format that was asked for."""
         return [
-            Question(case, fmt)
+            Question(case, fmt, self.remember)
             for case in self.cases
             for fmt in case.formats
             if not self.formats or fmt in self.formats
@@ -214,7 +216,7 @@ def _prepare(question: Question) -> None:
     for quantity in question.quantities:
         for choice in question.alternatives:
             if choice != "raises":
-                question.exact(choice, quantity)
+                question.answer(choice, quantity).prepare()
 
 
 @dataclass

@@ -9,9 +9,10 @@ import numpy as np
 
 from lossparity.errors import UsageError
 from lossparity.formats import FORMATS, Array
-from lossparity.judge import Floats
+from lossparity.itemise import itemised
 from lossparity.model import Backend, Case, Grade, Outcome, Produced, Raised
 from lossparity.plans import Finding, Question
+from lossparity.reference import Floats
 from lossparity.runner import Run, workers_for
 from lossparity.spec import CLAUSES
 from lossparity.workers import Worker, WorkerStopped
@@ -27,6 +28,7 @@ class Shown:
     outcome: Outcome | None
     findings: tuple[Finding, ...]
     reason: str = ""
+    flushed: bool = False
 
 
 def check_parts(check: str, cases: Sequence[Case]) -> tuple[Case, str, str]:
@@ -59,7 +61,8 @@ def _answer(worker: Worker, backend: Backend, question: Question) -> Shown:
     except WorkerStopped as stopped:
         return Shown(backend, None, (), str(stopped))
     flushed = worker.details.get("subnormals") == "flushed"
-    return Shown(backend, outcome, question.findings(outcome, flushed=flushed, threshold=Grade.LOOSE))
+    findings = question.findings(outcome, flushed=flushed, threshold=Grade.LOOSE)
+    return Shown(backend, outcome, findings, flushed=flushed)
 
 
 def stages(cases: Sequence[Case], library: Backend, fmt: str) -> Iterator[str]:
@@ -75,7 +78,7 @@ def stages(cases: Sequence[Case], library: Backend, fmt: str) -> Iterator[str]:
             "printed": _column(np.asarray(case.published.figures, dtype=np.float64), decimals),
             "by hand": _answered(shown[1], decimals + 8),
             "library": _answered(shown[0], decimals + 8),
-            "exact": _column(question.exact("exact", "value").high, decimals + 8),
+            "exact": _column(question.answer("exact", "value").whole(), decimals + 8),
         }
         yield from _table(columns)
         if case.published.remark:
@@ -115,13 +118,17 @@ def details(question: Question, shown: Sequence[Shown]) -> Iterator[str]:
     for quantity in question.quantities:
         for choice in question.alternatives:
             if choice != "raises":
-                exact = question.exact(choice, quantity)
-                yield f"{quantity}, {choice} = {np.array2string(exact.high, precision=17, threshold=32)}"
+                exact = question.answer(choice, quantity).whole()
+                yield f"{quantity}, {choice} = {np.array2string(exact, precision=17, threshold=32)}"
     for one in shown:
         yield ""
         yield f"{one.backend}: {one.reason}" if one.outcome is None else f"{one.backend}"
         for finding in one.findings:
             yield f"  {finding.quantity}: {_found(finding)}"
+            if finding.judgement is not None and finding.answer is not None and finding.judgement.worst is not None:
+                yield f"    {itemised(finding.answer, finding.judgement.worst, flushed=one.flushed)}"
+            if finding.got is not None:
+                yield f"    got {_array(finding.got)}"
 
 
 def _array(array: Array) -> str:
@@ -140,5 +147,4 @@ def _found(finding: Finding) -> str:
         words.append(f"choice {finding.choice}")
     if finding.message:
         words.append(finding.message)
-    got = f"\n    got {_array(finding.got)}" if finding.got is not None else ""
-    return ", ".join(words) + got
+    return ", ".join(words)
