@@ -427,7 +427,7 @@ def test_bounds_are_useful_on_tame_input(fmt: str) -> None:
 @pytest.mark.parametrize("flushed", [False, True])
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_what_stands_below_a_bound_is_below_it_and_mostly_near(fmt: str, flushed: bool) -> None:
-    near = []
+    near, lines = [], set()
     for posed, quantity in itertools.product(itertools.chain(posed_tame(fmt), posed_hard(fmt)), QUANTITIES):
         bounds = Bounds(posed.answers[quantity], flushed)
         for block in posed.answers[quantity].blocks():
@@ -436,10 +436,14 @@ def test_what_stands_below_a_bound_is_below_it_and_mostly_near(fmt: str, flushed
                 below = np.broadcast_to(bounds.below(which, parts, exact), np.shape(bound))
                 assert np.all(below <= bound), (posed.problem.operation, quantity, which)
                 assert np.all((below == 0) <= (bound == 0)), "a bound that is not 0 leaves room below it"
+                if line := bounds.line(which, parts):
+                    lines.add(posed.problem.operation)
+                    assert not np.any(line[0] + line[1] * exact > bound), (posed.problem.operation, which, "line")
                 with np.errstate(invalid="ignore"):
                     near.append(np.where(below == bound, 1.0, below / bound).ravel())
     shares_of = np.concatenate(near)
     assert np.all(shares_of >= 0) and np.median(shares_of) > 0.9
+    assert lines == {"softmax", "log_softmax"}
 
 
 @pytest.mark.parametrize("flushed", [False, True])

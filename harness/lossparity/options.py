@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,7 +23,14 @@ _FORMATS = {
 _LONGEST = 86_400.0  # seconds: one day
 
 
-class _Format(click.ParamType[str]):
+# Click's parameter types take an argument since 8.4, and before that to the type checker alone.
+if TYPE_CHECKING:
+    _Type = click.ParamType[str]
+else:
+    _Type = click.ParamType
+
+
+class _Format(_Type):
     name = "format"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
