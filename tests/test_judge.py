@@ -688,3 +688,24 @@ def test_exact_zeros_need_no_closer_tier(fmt: str, monkeypatch: pytest.MonkeyPat
             answer = Answer(Problem(operation, arrays, {}), quantity, fmt)
             found = judge(Array.of(answer.whole(), fmt), answer, flushed=False)
             assert (found.grade, found.tier) == (Grade.EXACT, "float64"), operation
+
+
+def test_just_below_a_power_of_two_a_wider_result_is_measured_by_the_binade_below() -> None:
+    """p = 1 - 8.8e-27, whose nearest binary64 number is 1: bfloat16's spacing there is 2^-8, not 2^-7."""
+    answer = Answer(Problem("softmax", {"logits": Array.of([0.0, -60.0], "bfloat16")}, {}), "value", "bfloat16")
+    small = float(answer.whole()[1])
+    for off, grade in ((0.4, Grade.FAITHFUL), (0.9, Grade.LOOSE)):
+        found = judge(Array.of([1 - off * 2.0**-7, small], "float32"), answer, flushed=False)
+        assert (found.grade, found.tier) == (grade, "double-double")
+        assert found.ulp == pytest.approx(2 * off, rel=1e-5)
+
+
+def test_an_infinity_for_a_number_just_below_the_overflow_is_not_exact() -> None:
+    """65491.8 rounds to 65504 in binary16; infinity is within the loose bound of it, 28.2 away at least."""
+    logits = Array.of([10.390625, 10.390625, 5.953125], "float16")
+    answer = Answer(Problem("row_sum", {"logits": logits}, {}), "value", "float16")
+    exact = float(answer.whole())
+    assert 65000 < exact < 65519
+    found = judge(Array.of(np.inf, "float16"), answer, flushed=False)
+    assert found.ulp == pytest.approx((65520 - exact) / 32)
+    assert found.grade is not Grade.EXACT

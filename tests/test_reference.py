@@ -29,6 +29,7 @@ from enclosed import (
     question,
     whole,
 )
+from lossparity.errors import UsageError
 from lossparity.formats import FORMATS, Array
 from lossparity.judge import judge
 from lossparity.reference import Answer, Block, Problem, problem
@@ -515,3 +516,12 @@ def test_a_large_problem_is_judged_in_less_memory_than_256_mb_beyond_its_inputs(
     *grades, used = said.stdout.split()
     assert len(grades) == 4
     assert 0 < float(used) < 256
+
+
+@pytest.mark.parametrize("more", [{"label_smoothing": 1.5}, {"label_smoothing": -0.1}, {"weight": [1.0, -1.0, 1.0]}])
+def test_what_makes_terms_of_both_signs_has_no_certified_value(more: dict[str, Any]) -> None:
+    """The reference adds terms of one sign only; another sum would be enclosed wrongly."""
+    weight = {"weight": Array.of(more.pop("weight"), "float32")} if "weight" in more else {}
+    arrays = {"logits": Array.of([[0.0, 0.0, -1e20]], "float32"), "target": Array.of([2], "int64"), **weight}
+    with pytest.raises(UsageError, match="no certified value"):
+        Problem("cross_entropy", arrays, more)

@@ -11,7 +11,7 @@ import numpy as np
 from lossparity.constants import EXP_ULPS, FAR, LANES, LOG_ULPS
 from lossparity.formats import FORMATS
 
-__all__ = ["SOURCES", "Arithmetic", "height", "models"]
+__all__ = ["SOURCES", "Arithmetic", "compounded", "height", "models", "plus"]
 
 Values = float | np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
@@ -22,6 +22,16 @@ def height(n: int, lanes: int) -> int:
     return min(serial, -(-n // lanes) + lanes.bit_length() - 1) if lanes > 1 else serial
 
 
+def plus(a: float, b: float) -> float:
+    """Return (1 + a)(1 + b) - 1, which binary64 would round to nothing."""
+    return a + b + a * b
+
+
+def compounded(unit: float, n: float) -> float:
+    """Return (1 + unit)^n - 1."""
+    return float(np.expm1(n * np.log1p(unit)))
+
+
 @dataclass(frozen=True)
 class Arithmetic:
     """What each step may lose, relative to its result unless said otherwise.
@@ -29,7 +39,8 @@ class Arithmetic:
     `shift`: x - m; `exp`, `log`: the functions; `sums`: one level of a sum's tree, of `lanes` serial sums side by side;
     `finished`: a sum that was kept in a wider format and is rounded at its end; `divide`: a division or reciprocal;
     `unit`: every other operation; `underflow`: absolute, any operation; `output`, `output_underflow`: the one rounding
-    of a result that was computed in a wider format.
+    of a result that was computed in a wider format. `flushed`: subnormal numbers are read and written as 0. `chained`:
+    a backward pass may be composed of the steps' own, each with its rounding.
     """
 
     shift: float
@@ -43,6 +54,8 @@ class Arithmetic:
     lanes: int
     output: float = 0.0
     output_underflow: float = 0.0
+    flushed: bool = False
+    chained: bool = False
 
     def growth(self, n: int) -> float:
         """Relative error G of a sum of n terms of one sign: (1 + u)^h - 1, times the rounding of a finished sum."""
@@ -50,7 +63,7 @@ class Arithmetic:
 
     def roundings(self, n: float) -> float:
         """Relative error of n roundings in a row: (1 + u)^n - 1."""
-        return float(np.expm1(n * np.log1p(self.unit)))
+        return compounded(self.unit, n)
 
     def shifted(self, moment: Values, n: int, most: Values = 1.0) -> Values:
         """Bound sum_i f_i p_i (e^(u d_i) - 1), from sum_i f_i p_i d_i, over n classes with 0 <= f_i <= most.
@@ -87,20 +100,22 @@ def models(fmt: str, *, flushed: bool) -> dict[str, Arithmetic]:
     own, single = FORMATS[fmt], FORMATS["float32"]
     if own.bits > 16:
         tight = _plain(fmt, int(LANES[fmt].value), flushed)
-        return {"tight": tight, "loose": replace(tight, lanes=1)}
+        return {"tight": tight, "loose": replace(tight, lanes=1, chained=True)}
     eta = EXP_ULPS["rounded"].value * 2 * own.unit
     under, u = _underflow(fmt, flushed), own.unit
+    narrow = Arithmetic(u, eta, single.unit, u, LOG_ULPS["rounded"].value * 2 * u, u, u, under, 1)
     wide = _plain("float32", int(LANES["float32"].value), flushed)
     return {
-        "tight": replace(wide, output=u, output_underflow=under),
-        "loose": Arithmetic(u, eta, single.unit, u, LOG_ULPS["rounded"].value * 2 * u, u, u, under, 1),
+        # A selected entry is a number of the format, which binary32 holds as a normal one.
+        "tight": replace(wide, output=u, output_underflow=under, flushed=False),
+        "loose": replace(narrow, flushed=flushed and fmt != "float16", chained=True),
     }
 
 
 def _plain(fmt: str, lanes: int, flushed: bool) -> Arithmetic:
     u = FORMATS[fmt].unit
     exp, log = EXP_ULPS[fmt].value * 2 * u, LOG_ULPS[fmt].value * 2 * u
-    return Arithmetic(u, exp, u, 0.0, log, u, u, _underflow(fmt, flushed), lanes)
+    return Arithmetic(u, exp, u, 0.0, log, u, u, _underflow(fmt, flushed), lanes, flushed=flushed)
 
 
 def _underflow(fmt: str, flushed: bool) -> float:

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lossparity.arithmetic import SOURCES, Arithmetic, models
+from lossparity.arithmetic import SOURCES, Arithmetic, compounded, models, plus
 from lossparity.constants import CHAIN, FAR, SCALE, TERM
 from lossparity.departures import NONE, Departure, departure, entropy
 from lossparity.reference import Answer, Block, Floats
@@ -226,13 +226,15 @@ class _Evaluation:
             # Where no coefficient counts nothing is read, and a vacuous bound is of no account.
             errors = np.where(t.mass > 0, t.mass * intercept + slope * t.moment, 0.0)
         if t.simple:
-            return errors + (by.unit * (t.total + errors) + by.underflow if t.weighted else 0.0)
-        relative = _plus(by.growth(t.classes), by.roundings(TERM.value))
+            if not t.weighted:  # a selection and a sign
+                return errors + (by.underflow if by.flushed else 0.0)
+            return errors + by.unit * (t.total + errors) + by.underflow
+        relative = plus(by.growth(t.classes), by.roundings(TERM.value))
         total = t.total
         if self._entropy.any():
             # Of log q', whose q' has been rounded, and of the subtraction.
             errors = errors + by.log * self._entropy + by.roundings(TERM.value + 1) * t.mass
-            relative, total = _plus(relative, by.unit), total + self._entropy
+            relative, total = plus(relative, by.unit), total + self._entropy
         # e / K may be subnormal before the class's weight multiplies it, and its products with w and z after that.
         return errors + relative * (total + errors) + by.underflow * (t.lost + t.classes + 2)
 
@@ -246,11 +248,12 @@ class _Evaluation:
         if problem.reduction == "none":
             return errors
         error, total = (np.full((1, 1), np.sum(part)) for part in (errors, self.t.total + self._entropy))
+        lost = by.underflow * (problem.count + 1 if by.flushed else 1)
         if problem.reduction == "sum":
-            return error + by.growth(problem.count) * (total + error) + by.underflow
+            return error + by.growth(problem.count) * (total + error) + lost
         if self.t.divisor == 0:  # NaN or 0 by convention (N3), no quotient
             return np.zeros((1, 1))
-        return (error + self._averaging() * (total + error)) / self.t.divisor + by.underflow
+        return (error + lost + self._averaging() * (total + error)) / self.t.divisor + by.underflow
 
     def _averaging(self) -> float:
         """Relative error of a mean: the sum, the divisor (a sum of weights), a reciprocal and a product."""
@@ -258,7 +261,7 @@ class _Evaluation:
         below = growth if self.answer.problem.row_weights else 0.0
         if not below < 1:
             return np.inf
-        return _plus((growth + below) / (1 - below), _power(self.by.divide, 2 + self._counting()))
+        return plus((growth + below) / (1 - below), compounded(self.by.divide, 2 + self._counting()))
 
     def _counting(self) -> int:
         """Roundings of the number of positions where it is no number of the format."""
@@ -284,12 +287,12 @@ class _Evaluation:
         assert t.p is not None
         # sum |v| E_p in closed form, from E_p <= p ((1 + c) e^(u d) - 1) + floor (row "softmax").
         sigma = self._sigma()
-        c = (_plus(by.exp, _power(by.divide, 2)) + sigma) / (1 - sigma)
+        c = (plus(by.exp, compounded(by.divide, 2)) + sigma) / (1 - sigma)
         floor = self._floor(sigma)
         e_v = c * t.v_p + (1 + c) * by.shifted(t.v_spread, k, t.v_most) + floor * t.v_size
         if k == 1:
             e_v = np.zeros(e_v.shape)
-        e_s = e_v + _plus(by.unit, growth) * (t.v_p + e_v) + k * by.underflow
+        e_s = e_v + plus(by.unit, growth) * (t.v_p + e_v) + k * by.underflow
         away = np.abs(v - t.mean)
         # p (v - s) and p v - p s are both in use: one rounding of each form is allowed for.
         inner = e_s + by.unit * (away + e_s)
@@ -302,9 +305,10 @@ class _Evaluation:
         t, by = self.t, self.by
         assert t.p is not None
         e_p, growth = self._saved(), by.growth(t.classes)
-        computed = np.abs(t.v_sum) + growth * t.v_size
-        error = e_p * computed + t.p * (growth * t.v_size) + by.unit * (t.p + e_p) * computed
-        passed = by.roundings(CHAIN.value) * np.abs(t.upstream) if by.lanes == 1 else 0.0
+        lost = growth * t.v_size + t.classes * by.underflow  # where subnormals are flushed, each term may be lost
+        computed = np.abs(t.v_sum) + lost
+        error = e_p * computed + t.p * lost + by.unit * (t.p + e_p) * computed
+        passed = by.roundings(CHAIN.value) * np.abs(t.upstream) if by.chained else 0.0
         return error + passed + by.unit * (self.size + error) + 2 * by.underflow * (1 + computed)
 
     def _loss_gradient(self) -> Floats:
@@ -313,32 +317,24 @@ class _Evaluation:
         scale = np.abs(t.upstream) / t.divisor if averaged else np.abs(t.upstream)
         relative = by.roundings(SCALE.value + (self._counting() if averaged else 0))
         if averaged and t.weighted:
-            relative = _plus(relative, self._averaging())
+            relative = plus(relative, self._averaging())
         small = by.underflow * (2 * scale * t.mass + 2 * t.mass + 4)
         if problem.operation == "nll_loss" or t.classes == 1:
             bound = relative * self.size + small
         else:
             assert t.p is not None
             e_p = self._saved()
-            growth = 0.0 if t.simple else by.growth(t.classes)
+            term = by.roundings(TERM.value)
+            lost = by.unit if t.simple else plus(by.unit, plus(by.growth(t.classes), term))
             # By parts of p and of its error, so that a row's factors are multiplied once.
-            error = (scale * t.mass * (1 + by.unit + growth)) * e_p
-            error += (scale * t.mass * (by.unit + growth)) * t.p
+            error = (scale * t.mass * (1 + lost)) * e_p
+            error += (scale * t.mass * lost) * t.p
             if not t.simple:
-                error = error + by.roundings(TERM.value) * scale * (t.a + t.mass * t.p)
+                error = error + term * scale * t.a
                 # The gradients of z are added up; each may be subnormal, or have underflowed.
                 small = small + t.classes * by.underflow * (t.p + e_p)
             bound = (1 + relative) * error + relative * self.size + small
         return bound if t.valid is None else np.where(t.valid, bound, 0.0)
-
-
-def _power(unit: float, n: float) -> float:
-    return float(np.expm1(n * np.log1p(unit)))
-
-
-def _plus(a: float, b: float) -> float:
-    """(1 + a)(1 + b) - 1, which binary64 would round to nothing."""
-    return a + b + a * b
 
 
 _VALUES = {

@@ -214,6 +214,8 @@ def show(name: str, names: tuple[str, ...], paths: tuple[Path, ...], formats: tu
 
     suites = _load(paths)
     cases = [case for suite in suites for case in suite.cases]
+    if "@" in name and (names or formats):
+        raise UsageError("a check id already names its backend and format", hint="leave out -b and --format")
     backends, _ = _backends(names)
     if "@" in name:
         case, fmt, backend = showing.check_parts(name, cases)
@@ -266,7 +268,8 @@ def report(record: Path, output: Path | None) -> None:
 def doctor(no_probe: bool) -> None:
     """Say what is installed, start every framework once, measure its arithmetic, and say how to get what is missing.
 
-    Exit status 1: a framework's arithmetic is not as its adapter declares and the bounds assume.
+    Exit status 1: a framework's arithmetic is not as its adapter declares and the bounds assume. 3: this machine's own
+    is unsound.
     """
     from lossparity import doctor as examining
 

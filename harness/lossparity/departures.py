@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossparity.arithmetic import Arithmetic
+from lossparity.arithmetic import Arithmetic, plus
 from lossparity.constants import TERM
 from lossparity.reference import Answer, Floats, Problem
 from lossparity.reference.conventions import SPEC
@@ -97,7 +97,7 @@ def _own_weight(problem: Problem, by: Arithmetic) -> float:
     if problem.convention.weights == "target" and problem.soft is None:
         return 0.0
     growth, terms = by.growth(problem.classes), by.roundings(TERM.value)
-    return growth + terms + growth * terms
+    return plus(growth, terms)
 
 
 def entropy(problem: Problem, mass: Floats) -> Floats:

@@ -67,7 +67,7 @@ def measure(
     if not np.isfinite(np.max(error)):
         numbers = np.isfinite(got) & np.isfinite(high)
         same = _same_class(got, high, result, margin(exact) if np.isinf(got).any() else np.zeros((1, 1)))
-        error = np.where(numbers, error, np.where(same, 0.0, np.inf))
+        error = np.where(numbers, error, np.where(same, _short_of_overflow(got, high, FORMATS[result]), np.inf))
     if certified.blank is not None:
         error = np.where(certified.blank, np.where((got == 0) | np.isnan(got), 0.0, np.inf), error)
     if certified.open is not None:
@@ -79,17 +79,31 @@ def measure(
     spacing = _spacing(exact, certified.low, fmt)
     doubt = _doubt(certified, exact, spacing, fmt)
     # Blocks are sized for the cache: every array that is not kept counts.
-    return Distance(error, np.divide(error, spacing, out=spacing), doubt, exact, certified.low, fmt)
+    ulps = np.divide(error, spacing, out=spacing)
+    if result != fmt.name and certified.low is None:
+        # Just below a power of two the spacing is half of that at it. A result of the format itself is torn there.
+        edge = (np.frexp(exact)[0] == np.copysign(0.5, exact)) & np.isfinite(ulps)
+        doubt = np.where(edge, doubt + ulps, doubt) if edge.any() else doubt
+    return Distance(error, ulps, doubt, exact, certified.low, fmt)
 
 
 def _same_class(got: Floats, exact: Floats, result: str, margin: Floats) -> Flags:
     """Whether NaN meets NaN, an infinity its like, or an infinity a number beyond the result format's range (D3)."""
-    fmt = FORMATS[result]
-    overflow = fmt.largest + float(ulp(fmt.largest, fmt)) / 2
+    overflow = _overflow(FORMATS[result])
     reach = np.where(np.isfinite(margin), margin, 0.0)
     beyond = np.isinf(got) & np.isfinite(exact) & (np.sign(got) == np.sign(exact)) & (np.abs(exact) + reach >= overflow)
     # binary64 cannot hold a larger number, so an exact result beyond it stands as an infinity and may not be finite.
     return (np.isnan(got) & np.isnan(exact)) | (np.isinf(got) & (got == exact)) | beyond
+
+
+def _overflow(fmt: Format) -> float:
+    """The smallest number that rounds to infinity."""
+    return fmt.largest + float(ulp(fmt.largest, fmt)) / 2
+
+
+def _short_of_overflow(got: Floats, exact: Floats, fmt: Format) -> Floats:
+    """How far from what rounds to infinity a number is for which an infinity was got: that much was lost at least."""
+    return np.where(np.isinf(got) & np.isfinite(exact), np.maximum(_overflow(fmt) - np.abs(exact), 0.0), 0.0)
 
 
 def _spacing(exact: Floats, low: Floats | None, fmt: Format) -> Floats:
@@ -113,6 +127,8 @@ def _doubt(certified: Certified, exact: Floats, spacing: Floats, fmt: Format) ->
         if simple < 1e-3:
             return simple
     doubt = np.broadcast_to((rel * np.abs(exact) + radius) / spacing, exact.shape)
+    # And the rounding of an error of up to 4 ulp, where there is any doubt.
+    doubt = np.where(doubt > 0, doubt + 2.0**-51, doubt)
     doubt = np.where(np.isnan(doubt), np.inf, doubt)
     left = [flags for flags in (certified.open, certified.blank) if flags is not None]
     if certified.special:

@@ -151,7 +151,9 @@ class Inspection:
     @cached_property
     def _high(self) -> Places | None:
         """The places that may be beyond the loose bound or exceed its worst share so far; none for all of them."""
-        least = min(self.worst.used, self._within) if self.worst else 0.0
+        if not self.worst or not isinstance(self.distance.doubt, float):
+            return None
+        least = min(self.worst.used, self._within)
         return self._over("loose", least) if least > 0 else None
 
     @property

@@ -63,7 +63,11 @@ grade = click.option(
     type=click.Choice(["exact", "faithful", "tight", "loose"]),
     help="The lowest grade that passes (default: loose); undecided results then fail too.",
 )
-no_cache = click.option("--no-cache", is_flag=True, help="Compute every reference anew, and keep none.")
+no_cache = click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Compute every reference anew, and keep none in the cache folder (LOSSPARITY_CACHE_DIR).",
+)
 timeout = click.option(
     "--timeout",
     default=60.0,

@@ -108,8 +108,13 @@ def _with_softmax(found: Terms, answer: Answer, core: Core[Approximate]) -> Term
         shifted=shifted,
         open=None if core.gone is None or not by_class else ~core.gone,
         log_sum=core.log_sum.parts[0],
-        spread=np.einsum("ij,ij->i", e, shifted)[:, None] / -total,
+        spread=_dot(e, shifted) / -total,
     )
+
+
+def _dot(a: Floats, b: Floats) -> Floats:
+    """Sums of products of one sign along the rows, (m, 1), no less than they are: einsum adds them one by one."""
+    return np.einsum("ij,ij->i", a, b)[:, None] * (1 + a.shape[1] * 2.0**-53)
 
 
 def _with_upstream(found: Terms) -> Terms:
@@ -156,7 +161,7 @@ def _with_loss(found: Terms, answer: Answer, core: Core[Approximate]) -> Terms:
         assert rows.index is not None
         at = np.take_along_axis(full, rows.index[:, None], axis=1) + peak
         np.put_along_axis(full, rows.index[:, None], at, axis=1)
-    mass, moment = np.sum(full, axis=1, keepdims=True), -np.einsum("ij,ij->i", full, shifted)[:, None]
+    mass, moment = np.sum(full, axis=1, keepdims=True), -_dot(full, shifted)
     factor: float | Floats = 2.0
     if problem.weight is not None:
         by_row = problem.convention.weights != "class"

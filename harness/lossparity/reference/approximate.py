@@ -23,7 +23,7 @@ Parts = tuple[Floats, ...]
 _most, _least, _sum = np.maximum.reduce, np.minimum.reduce, np.add.reduce
 # Radii are computed in binary64, with fewer than 1024 roundings each.
 _UP = 1.0 + 2.0**-40
-# exp of less than this is below half the smallest subnormal number, also where the argument is off by 1e-10 of itself.
+# exp of less than this is below half the smallest subnormal number; an argument that is off by 1 or more is lost.
 _LOWEST = 746.0
 
 
@@ -162,9 +162,11 @@ class Approximate:
         kept = [(part, part[at]) for part in self.parts if without is not None]
         for part, _ in kept:  # a copy would cost as much as the sum
             part[at] = 0.0
-        summed, height = self.numbers.total(self.parts)
-        for part, values in kept:
-            part[at] = values
+        try:
+            summed, height = self.numbers.total(self.parts)
+        finally:
+            for part, values in kept:
+                part[at] = values
         rel = _compound(height * self.numbers.unit * _UP, _largest_of(self.rel))
         return Approximate(self.numbers, summed, rel, n * (_largest_of(self.abs) + self.numbers.tiny) * _UP)
 

@@ -8,7 +8,7 @@ problem takes no more memory than its inputs and one block.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -55,18 +55,25 @@ class Problem:
     _laid_out: dict[int, Rows] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what the convention has no formula for."""
-        if self.operation != "cross_entropy" or (self.convention.smoothing, self.convention.entropy) == ("K", "kept"):
-            return
-        soft = self.soft
-        whole = soft is None or all(
-            bool(np.all((q >= 0) & (q <= 1))) for at in self.blocks() for q in [self.take(soft, at)]
-        )
-        if not whole or not 0 <= self.smoothing <= 1:
+        """Refuse what the convention has no formula for, and what the spec leaves undefined."""
+        within = 0 <= float(self.keywords.get("label_smoothing", 0.0)) <= 1
+        own = (self.convention.smoothing, self.convention.entropy) != ("K", "kept")
+        if self.operation == "cross_entropy" and own and not (within and self._targets(lambda q: q <= 1)):
             raise UsageError(
                 f"{self.convention} has no formula for a label smoothing or target probabilities outside [0, 1]",
                 hint="ask for the spec's own convention, or give a distribution as the target",
             )
+        weight = self.arrays["weight"].exact() if "weight" in self.arrays else np.zeros(0)
+        if not within or np.any(weight < 0) or not self._targets(lambda q: ~(q < 0)):
+            raise UsageError(
+                "a label smoothing outside [0, 1], or a negative weight or target probability, has no certified value",
+                hint="all terms of a loss have to be of one sign (docs/spec.md)",
+            )
+
+    def _targets(self, holds: Callable[[Floats], Flags]) -> bool:
+        """Whether something holds of all target probabilities, where the target is such."""
+        soft = self.soft
+        return soft is None or all(bool(np.all(holds(self.take(soft, at)))) for at in self.blocks())
 
     @property
     def first(self) -> Array:
