@@ -515,7 +515,7 @@ def test_a_large_problem_is_judged_in_less_memory_than_256_mb_beyond_its_inputs(
     said = subprocess.run([sys.executable, "-c", MEMORY, str(n), str(k)], capture_output=True, text=True, check=True)
     *grades, used = said.stdout.split()
     assert len(grades) == 4
-    assert 0 < float(used) < 256
+    assert 0 <= float(used) < 256  # 0 where making the inputs took as much
 
 
 @pytest.mark.parametrize("more", [{"label_smoothing": 1.5}, {"label_smoothing": -0.1}, {"weight": [1.0, -1.0, 1.0]}])
