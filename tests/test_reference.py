@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from math import inf, nan
 from typing import Any
@@ -210,21 +210,24 @@ def drawn_logits(data: st.DataObject, shape: tuple[int, ...], fmt: str, seed: in
     return np.asarray(data.draw(st.lists(numbers, min_size=size, max_size=size))).reshape(shape)
 
 
+def ask_what_is_drawn(assertion: Callable[..., None], data: st.DataObject) -> None:
+    """Put one drawn question in a drawn format, under a drawn choice."""
+    fmt = data.draw(st.sampled_from(list(FORMATS)), "format")
+    operation, x, more = drawn_question(data, fmt)
+    assertion(operation, fmt, x, data.draw(st.sampled_from(POLICIES), "policy"), **more)
+
+
 @settings(max_examples=250)
 @given(st.data())
 def test_a_loss_is_enclosed_whatever_its_parameters(data: st.DataObject) -> None:
-    fmt = data.draw(st.sampled_from(list(FORMATS)), "format")
-    operation, x, more = drawn_question(data, fmt)
-    assert_enclosed(operation, fmt, x, data.draw(st.sampled_from(POLICIES), "policy"), **more)
+    ask_what_is_drawn(assert_enclosed, data)
 
 
 @pytest.mark.long
 @settings(max_examples=10000)
 @given(st.data())
 def test_a_loss_is_enclosed_whatever_its_parameters_at_length(data: st.DataObject) -> None:
-    fmt = data.draw(st.sampled_from(list(FORMATS)), "format")
-    operation, x, more = drawn_question(data, fmt)
-    assert_enclosed(operation, fmt, x, data.draw(st.sampled_from(POLICIES), "policy"), **more)
+    ask_what_is_drawn(assert_enclosed, data)
 
 
 def assert_rounded_as_by_arb(operation: str, fmt: str, x: Any, policy: str = "nan", **more: Any) -> None:
@@ -248,18 +251,14 @@ def assert_rounded_as_by_arb(operation: str, fmt: str, x: Any, policy: str = "na
 @settings(max_examples=500)
 @given(st.data())
 def test_a_rounding_that_a_floating_point_tier_settles_is_arbs(data: st.DataObject) -> None:
-    fmt = data.draw(st.sampled_from(list(FORMATS)), "format")
-    operation, x, more = drawn_question(data, fmt)
-    assert_rounded_as_by_arb(operation, fmt, x, data.draw(st.sampled_from(POLICIES), "policy"), **more)
+    ask_what_is_drawn(assert_rounded_as_by_arb, data)
 
 
 @pytest.mark.long
 @settings(max_examples=10000)
 @given(st.data())
 def test_a_rounding_that_a_floating_point_tier_settles_is_arbs_at_length(data: st.DataObject) -> None:
-    fmt = data.draw(st.sampled_from(list(FORMATS)), "format")
-    operation, x, more = drawn_question(data, fmt)
-    assert_rounded_as_by_arb(operation, fmt, x, data.draw(st.sampled_from(POLICIES), "policy"), **more)
+    ask_what_is_drawn(assert_rounded_as_by_arb, data)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

@@ -163,12 +163,16 @@ class _Evaluation:
 
     def _softmax(self) -> Floats:
         by, sigma = self.by, self._sigma()
-        intercept = np.log1p(by.exp) + 2 * np.log1p(by.divide) - np.log1p(-sigma) + self.change.moved
+        intercept = np.log1p(by.exp) + self._divided(sigma) + self.change.moved
         return self._grown(intercept, by.shift, self._floor(sigma))
+
+    def _divided(self, sigma: Floats) -> Floats:
+        """ln((1 + u)^2 / (1 - sigma)): what the sum and the division by it add to the exponent of an error of p."""
+        return 2 * np.log1p(self.by.divide) - np.log1p(-sigma)
 
     def _softmax_line(self) -> tuple[Floats, Floats]:
         sigma = self._sigma()
-        intercept = np.log1p(self.by.exp) + 2 * np.log1p(self.by.divide) - np.log1p(-sigma)
+        intercept = np.log1p(self.by.exp) + self._divided(sigma)
         return self._floor(sigma), intercept * (1 + intercept / 2)
 
     def _log_softmax_line(self) -> tuple[Floats, Floats]:
@@ -208,7 +212,7 @@ class _Evaluation:
 
     def _row_sum(self) -> Floats:
         by, growth = self.by, self.by.growth(self.t.classes)
-        return self.size * (by.exp + growth + by.exp * growth) + self.t.classes * by.underflow
+        return self.size * plus(by.exp, growth) + self.t.classes * by.underflow
 
     def _log_softmax_row_sum(self) -> Floats:
         if self.t.classes == 1:
@@ -273,7 +277,7 @@ class _Evaluation:
         """Error of p, computed afresh or as exp of a saved z: a line in d above both exponents."""
         by, sigma = self.by, self._sigma()
         intercept, slope = self._line()
-        above = np.log1p(by.exp) + np.maximum(intercept, 2 * np.log1p(by.divide) - np.log1p(-sigma))
+        above = np.log1p(by.exp) + np.maximum(intercept, self._divided(sigma))
         return self._grown(above, slope, self._floor(sigma))
 
     def _exp_gradient(self) -> Floats:

@@ -229,7 +229,7 @@ class Answer:
         """Return the nearest binary64 numbers to the exact values at places of the flattened result."""
         if self.scalar:
             return next(self.blocks()).certified.high[np.zeros(len(places), np.intp), 0]
-        positions, classes = self.problem.place(places) if self.by_class else (places, np.zeros_like(places))
+        positions, classes = self._placed(places)
         unique, rows = np.unique(positions, return_inverse=True)
         return Block(self, self.problem.rows(unique), self.first_tier).certified.high[rows, classes]
 
@@ -237,8 +237,12 @@ class Answer:
         """Return the row that holds a place of the flattened result, as a block, and the place's class."""
         if self.scalar:
             return next(self.blocks()), 0
-        positions, classes = self.problem.place(np.array([place])) if self.by_class else (np.array([place]), [0])
+        positions, classes = self._placed(np.array([place]))
         return Block(self, self.problem.rows(positions), self.first_tier), int(classes[0])
+
+    def _placed(self, places: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return the positions and classes of places of the flattened result; class 0 where it has one a position."""
+        return self.problem.place(places) if self.by_class else (places, np.zeros_like(places))
 
     def exact(self, block: Block, kind: Enclosure) -> Exact[Enclosure]:
         """Evaluate the formula in one arithmetic, for a block's rows, or for all of them where it is one number."""

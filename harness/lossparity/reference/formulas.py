@@ -191,12 +191,17 @@ def gradient(core: Core[E]) -> Exact[E]:
 def _through_softmax(core: Core[E], up: E) -> E:
     if core.rows.problem.classes == 1:  # S7: p is 1, whatever x is
         return core.kind.exact(np.zeros(core.rows.x.shape))
+    return _weighed(core, up)
+
+
+def _weighed(core: Core[E], up: E) -> E:
+    """p (v - sum p v)."""
     return core.p * (up - (core.p * up).sum())
 
 
 def _of_softmax(core: Core[E], up: E) -> E:
     if core.rows.problem.operation == "softmax":
-        return core.p * (up - (core.p * up).sum())
+        return _weighed(core, up)
     full = up + up.exact(np.zeros(core.rows.x.shape))  # one upstream a row reaches every class
     if core.clipped is not None:
         full = full.where(core.clipped.inside)
