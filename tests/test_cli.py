@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lossparity import doctor, record
-from lossparity.check import plan
+from lossparity.checking import plan
 from lossparity.cli import main
 from lossparity.errors import UnavailableError
 from lossparity.model import Grade

@@ -1,0 +1,30 @@
+"""The command line: options in, one call down, text out. No logic; nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import click
+
+from lossparity import __version__
+from lossparity.cli.check import check
+from lossparity.cli.doctor import doctor
+from lossparity.cli.endings import Group
+from lossparity.cli.listing import list_
+from lossparity.cli.report import report
+from lossparity.cli.run import run
+from lossparity.cli.show import show
+
+__all__ = ["main"]
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version")
+def main() -> None:
+    """Certified conformance of softmax, log-softmax, NLL and cross-entropy, on any framework.
+
+    Exit status: 0 conforms, 1 a failure, error, crash or time-out, 2 wrong use or a bad case file, 3 something asked
+    for by name is missing, nothing was judged, or the floating-point self-test fails.
+    """
+
+
+for command in (check, doctor, list_, report, run, show):
+    main.add_command(command)

@@ -1,0 +1,31 @@
+"""`lossparity list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lossparity.cli import options
+from lossparity.cli.steps import load, select
+
+
+@click.command("list")
+@options.case
+@options.cases
+def list_(globs: tuple[str, ...], paths: tuple[Path, ...]) -> None:
+    """List backends and suites; with --case, the ids of the cases that match."""
+    from lossparity import registry
+
+    suites = load(paths)
+    if globs:
+        for case in select(suites, globs, ()):
+            click.echo(f"{case.id}  [{case.clause}]  {', '.join(case.formats)}")
+        return
+    click.echo("backends")
+    for backend in registry.registered().values():
+        state = "" if backend.available else "  (not installed)"
+        click.echo(f"  {backend.name}{state}")
+    click.echo("suites")
+    for suite in suites:
+        click.echo(f"  {suite.name}: {len(suite.cases)} cases. {suite.about}")

@@ -1,0 +1,77 @@
+"""`lossparity run`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from lossparity.cli import options
+from lossparity.cli.endings import Interrupted
+from lossparity.cli.steps import backends_named, load, page, remembering, require_sound_arithmetic, select
+
+
+@click.command()
+@click.option("-b", "--backend", "names", multiple=True, metavar="NAME", help="Backend name or glob; repeatable.")
+@options.case
+@options.cases
+@options.format
+@options.grade
+@click.option("--strict-known", is_flag=True, help="A known deviation that is gone fails the run.")
+@options.timeout
+@options.no_cache
+@click.option(
+    "-o",
+    "--output",
+    default="lossparity-results",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that receives run.jsonl and report.html.",
+)
+def run(
+    names: tuple[str, ...],
+    globs: tuple[str, ...],
+    paths: tuple[Path, ...],
+    formats: tuple[str, ...],
+    min_grade: str | None,
+    strict_known: bool,
+    timeout: float,
+    no_cache: bool,
+    output: Path,
+) -> None:
+    """Judge backends on the cases; write the record and the page.
+
+    Without -b: the libraries of every installed framework, on the CPU.
+    """
+    require_sound_arithmetic()
+    from lossparity import console, registry
+    from lossparity.model import Grade
+    from lossparity.record import Writer
+    from lossparity.runner import Run
+    from lossparity.runner import run as run_plan
+
+    backends, named = backends_named(names)
+    plan = Run(
+        backends,
+        select(load(paths), globs, formats),
+        formats,
+        frozenset(named),
+        registry.known_deviations(b.framework for b in backends),
+        Grade(min_grade or "loose"),
+        strict_known,
+        min_grade is not None,
+        timeout,
+        shlex.join(["lossparity", *sys.argv[1:]]),
+    )
+    try:
+        with remembering(no_cache) as remember, Writer(output / "run.jsonl") as writer, console.progress() as told:
+            summary = run_plan(replace(plan, remember=remember), writer, told)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; what was judged until now is in {output / 'run.jsonl'}") from None
+    click.echo(console.summary(summary, summary.failures))
+    click.echo(f"record: {output / 'run.jsonl'}")
+    click.echo(f"page:   {page(output / 'run.jsonl', output / 'report.html')}")
+    sys.exit(summary.exit_code)

@@ -1,0 +1,84 @@
+"""What several commands do on their way: load and select, find backends, keep references, write the page."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lossparity.cli.endings import Unsound
+from lossparity.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lossparity.model import Backend, Case
+    from lossparity.reference import Remember
+    from lossparity.suite import Suite
+
+__all__ = ["backends_named", "load", "page", "remembering", "require_sound_arithmetic", "select"]
+
+
+@contextmanager
+def remembering(no_cache: bool) -> Iterator[Remember]:
+    """Yield what keeps references on disk between runs, or nothing where it is not wanted."""
+    from lossparity.cache import Cache
+    from lossparity.reference import computed
+
+    if no_cache:
+        yield computed
+        return
+    with Cache() as cache:
+        yield cache.remember
+
+
+def require_sound_arithmetic() -> None:
+    """Raise Unsound, with the cause, where the floating-point self-test fails."""
+    from lossparity import floating
+
+    fault = floating.self_test()
+    if fault:
+        raise Unsound(fault)
+
+
+def load(paths: Sequence[Path]) -> tuple[Suite, ...]:
+    """Read the suites of files and folders, or the built-in ones."""
+    from lossparity import suite
+
+    return suite.load(list(paths) or [suite.built_in()])
+
+
+def select(suites: Sequence[Suite], globs: Sequence[str], formats: Sequence[str]) -> tuple[Case, ...]:
+    """Choose the cases that match a glob and have one of the formats; UsageError when none does."""
+    from lossparity import suite
+
+    cases = suite.select([case for one in suites for case in one.cases], list(globs))
+    chosen = tuple(c for c in cases if not formats or set(formats) & set(c.formats))
+    if not chosen:
+        raise UsageError("no case is left to run", hint=f"none of the selected cases is in {', '.join(formats)}")
+    return chosen
+
+
+def backends_named(names: Sequence[str]) -> tuple[list[Backend], set[str]]:
+    """Find the backends of names and globs, or the installed ones, and those that were asked for by name."""
+    from lossparity import registry
+
+    backends, named = registry.resolve(names) if names else (registry.installed(), set[str]())
+    if not backends:
+        raise UnavailableError("none of these backends is installed", hint="`lossparity doctor` says what is missing")
+    return backends, named
+
+
+def page(record: Path, to: Path) -> Path:
+    """Write the page of a record; say so where the record is incomplete."""
+    from lossparity import record as records
+    from lossparity.registry import report_writer
+
+    found = records.read(record)
+    report_writer("html")(found, to)
+    if not found.complete:
+        reason = found.broken or "it has no last line, so the run was stopped"
+        click.echo(f"lossparity: {record}: the record is incomplete: {reason}", err=True)
+    return to
