@@ -10,9 +10,9 @@ import pytest
 
 from lossparity import console
 from lossparity.formats import FORMATS
+from lossparity.judged import Summary
 from lossparity.model import Verdict
 from lossparity.record import NotTested, Result, Worst
-from lossparity.runner import Summary
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

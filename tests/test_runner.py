@@ -14,10 +14,11 @@ import pytest
 
 from lossparity.errors import UsageError
 from lossparity.judge import BINS
+from lossparity.judged import Summary
 from lossparity.known import Deviation
 from lossparity.model import Backend, Case, Grade, Verdict
 from lossparity.record import NotTested, Record, Result, Writer, read
-from lossparity.runner import Run, Summary, run
+from lossparity.runner import Run, run
 from test_registry import distribution
 
 # What the target does is chosen by the first logit.
@@ -283,7 +284,7 @@ def test_the_exit_status_of_a_run(verdicts: list[Verdict], missing: list[str], c
     summary = Summary(missing=missing)
     for verdict in verdicts:
         summary.add(result(verdict))
-    summary.finish(Run([], [], **changes))
+    summary.finish(**{"named": frozenset(), "strict_known": False, "strict_undecided": False, **changes})
     assert summary.exit_code == code
 
 

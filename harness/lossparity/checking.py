@@ -10,7 +10,8 @@ from lossparity.errors import UnavailableError, UsageError, suggest
 from lossparity.model import Backend, Case, Grade, Recipe
 from lossparity.record import Result, Writer
 from lossparity.registry import registered
-from lossparity.runner import Run, Summary, run
+from lossparity.judged import Summary
+from lossparity.runner import Run, run
 from lossparity.spec import OPERATIONS
 
 __all__ = ["Checked", "check", "plan"]

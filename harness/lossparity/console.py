@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 from lossparity.formats import FORMATS
 from lossparity.framework import NATIVE
+from lossparity.judged import LEFT_OUT, Summary
 from lossparity.model import Verdict
 from lossparity.record import Result
-from lossparity.runner import LEFT_OUT, Summary
 from lossparity.spec import CLAUSES
 
 __all__ = ["failure", "number", "progress", "summary"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from lossparity import record
+from lossparity.diagnosis import Explained
 from lossparity.formats import FORMATS, Array
 from lossparity.known import Deviation
 from lossparity.model import Backend, Case, Outcome, Produced, Raised, Recipe, Verdict
@@ -71,7 +74,14 @@ def _numbers(flat: Floats) -> list[str]:
 
 
 def result_line(
-    question: Question, backend: Backend, finding: Finding, outcome: Outcome, declared: Deviation | None
+    question: Question,
+    backend: Backend,
+    finding: Finding,
+    outcome: Outcome,
+    declared: Deviation | None,
+    explained: Sequence[Explained] = (),
+    shared: bool = False,
+    zeroed: bool = False,
 ) -> Result:
     """Describe what one quantity of one check came to."""
     case, judgement = question.case, finding.judgement
@@ -101,6 +111,9 @@ def result_line(
         input_hash=question.hash,
         message=_message(declared, finding),
         histogram=list(judgement.histogram) if judgement else [],
+        explained=[record.Explained(one.id, one.ulp) for one in explained],
+        shared=shared,
+        zeroed=zeroed,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from lossparity.errors import UsageError
 from lossparity.formats import Array
 from lossparity.inputs import build, input_hash
 from lossparity.judge import Judgement, judge
@@ -31,6 +32,8 @@ from lossparity.model import (
     Verdict,
 )
 from lossparity.reference import Answer, Problem, Remember, computed
+from lossparity.reference.conventions import SPEC, Convention
+from lossparity.shapes import class_axis
 
 __all__ = ["Finding", "Quantity", "Question"]
 
@@ -63,13 +66,31 @@ class Question:
     case: Case
     format: str
     remember: Remember = computed
+    convention: Convention = SPEC
     _problems: dict[str, Problem] = field(default_factory=dict)
     _answers: dict[tuple[str, Quantity], Answer] = field(default_factory=dict)
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:
-        """The inputs in this format."""
-        return build(self.case, self.format)
+        """The inputs in this format; where the convention has the classes on the last axis, they are moved there."""
+        arrays = build(self.case, self.format)
+        if self.convention.axis != "last":
+            return arrays
+        first = next(iter(arrays.values())).shape
+        axis = class_axis(first)
+        return {
+            name: Array(a.format, np.moveaxis(a.data, axis, -1).copy()) if a.shape == first else a
+            for name, a in arrays.items()
+        }
+
+    @property
+    def refused(self) -> str:
+        """Why the convention has no certified result here; empty where it has one."""
+        try:
+            self._problem(self.alternatives[0])
+        except UsageError as error:
+            return error.message
+        return ""
 
     @cached_property
     def hash(self) -> str:
@@ -96,12 +117,16 @@ class Question:
 
     def answer(self, choice: str, quantity: Quantity) -> Answer:
         """Return the certified answer under one choice."""
-        if choice not in self._problems:
-            self._problems[choice] = Problem(self.case.operation, self.arrays, self.case.keywords, choice)
         key = (choice, quantity)
         if key not in self._answers:
-            self._answers[key] = Answer(self._problems[choice], quantity, self.format, self.remember)
+            self._answers[key] = Answer(self._problem(choice), quantity, self.format, self.remember)
         return self._answers[key]
+
+    def _problem(self, choice: str) -> Problem:
+        if choice not in self._problems:
+            case = self.case
+            self._problems[choice] = Problem(case.operation, self.arrays, case.keywords, choice, self.convention)
+        return self._problems[choice]
 
     def findings(self, outcome: Outcome, *, flushed: bool, threshold: Grade) -> tuple[Finding, ...]:
         """Judge an outcome, one finding a quantity; `flushed` is the backend's declared trait."""
@@ -166,7 +191,7 @@ class Question:
     def _unlike_published(self, answer: Answer) -> str:
         """Compare the exact value with the printed figures; the 16-bit formats round too coarsely to match them."""
         published = self.case.published
-        if published is None or self.format not in ("float64", "float32"):
+        if published is None or self.convention != SPEC or self.format not in ("float64", "float32"):
             return ""
         printed = np.asarray(published.exact, dtype=np.float64)
         # What was got is within its bound of the exact value, and that is far below the last printed decimal.

@@ -17,8 +17,10 @@ from lossparity.errors import UsageError
 __all__ = [
     "VERSION",
     "CaseLine",
+    "Cause",
     "Environment",
     "Excerpt",
+    "Explained",
     "Footer",
     "Header",
     "Line",
@@ -98,12 +100,21 @@ class Window(msgspec.Struct, frozen=True):
     exact: list[str]
 
 
+class Explained(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What explains a failing result: a convention's text or a mistake's id, and how near it comes, in ulp."""
+
+    id: str
+    ulp: float | None = None
+
+
 class Result(msgspec.Struct, frozen=True, tag_field="kind", tag="result", omit_defaults=True):
     """One quantity (value or gradient) of one check: (check, quantity) is the key of everything that compares.
 
     `ulp` and `bound_used` are those of the worst element; none where its class is wrong (NaN for a number, say).
     `histogram` counts the elements by their error in ulp: up to 0.5, 1, 2, 4, 8, 16, 64, 256, 1024 and 65536, beyond
     these or of another class. It is empty where no element was judged, and in records older than it.
+    `explained` holds all that explains a failure, `shared` says that the framework's own function fails there too, and
+    `zeroed` that a weak pass let a gradient be 0 or of the wrong sign.
     """
 
     check: str
@@ -131,6 +142,30 @@ class Result(msgspec.Struct, frozen=True, tag_field="kind", tag="result", omit_d
     input_hash: str = ""
     message: str = ""
     histogram: list[int] = []
+    explained: list[Explained] = []
+    shared: bool = False
+    zeroed: bool = False
+
+    @property
+    def key(self) -> str:
+        """The key `check#quantity`."""
+        return f"{self.check}#{self.quantity}"
+
+
+class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Results of one cause: what it is in words, their keys with the simplest first, and how near it comes to that one.
+
+    `failing` is false of weak passes. `convention` is what `--convention` takes to judge by what explains them.
+    `shared` says that the framework's own function fails at every one of them too.
+    """
+
+    id: str
+    said: str
+    results: list[str]
+    failing: bool = True
+    ulp: float | None = None
+    convention: str = ""
+    shared: bool = False
 
 
 class NotTested(msgspec.Struct, frozen=True):
@@ -142,12 +177,13 @@ class NotTested(msgspec.Struct, frozen=True):
 
 
 class Footer(msgspec.Struct, frozen=True, tag_field="kind", tag="footer"):
-    """The last line of a complete record: results by verdict, what was not tested, how long it took."""
+    """The last line of a complete record: results by verdict, their causes, what was not tested, how long it took."""
 
     results: dict[str, int]
     not_tested: list[NotTested]
     seconds: float
     exit_code: int
+    causes: list[Cause] = []
 
 
 Line = Header | Environment | CaseLine | Result | Footer

@@ -12,25 +12,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lossparity import __version__
 from lossparity.errors import UsageError
-from lossparity.known import Deviation, apply
-from lossparity.lines import case_line, result_line
-from lossparity.model import Backend, Case, Grade, Outcome, Verdict
+from lossparity.judged import Judged, Summary, Told, silent
+from lossparity.known import Deviation
+from lossparity.lines import case_line
+from lossparity.model import Backend, Case, Grade, Outcome
 from lossparity.plans import Question
-from lossparity.record import VERSION, Environment, Footer, Header, NotTested, Result, Writer
+from lossparity.record import VERSION, Environment, Footer, Header, NotTested, Writer
 from lossparity.reference import Remember, computed
+from lossparity.reference.conventions import SPEC, Convention
 from lossparity.registry import registered
-from lossparity.spec import CLAUSES
 from lossparity.suite import digest
 from lossparity.workers import Worker, WorkerStopped
 
-__all__ = ["LEFT_OUT", "Run", "Summary", "run", "workers_for"]
-
-LEFT_OUT = (Verdict.UNSUPPORTED, Verdict.UNAVAILABLE)
-"""The verdicts that say nothing about a backend: never in a denominator."""
+__all__ = ["Run", "run", "workers_for"]
 
 Answers = list[tuple[Backend, Outcome | WorkerStopped]]
 """What each backend of a worker answered, or why it is not asked any more."""
@@ -40,7 +38,9 @@ Answers = list[tuple[Backend, Outcome | WorkerStopped]]
 class Run:
     """What to run: `formats` restricts those of the cases, `named` are the backends that must be there.
 
-    `target` is a user's function and the operation that it does, or empty; `remember` may keep references on disk.
+    `target` is a user's function and the operation that it does, or empty; `beside` is the framework's own backend,
+    asked what that fails. `convention` is what is right; `told` hears of every failure; `remember` may keep references
+    on disk.
     """
 
     backends: Sequence[Backend]
@@ -54,65 +54,25 @@ class Run:
     timeout: float = 60.0
     command: str = ""
     target: tuple[str, ...] = ()
+    beside: Backend | None = None
+    convention: Convention = SPEC
+    told: Told = silent
     remember: Remember = computed
 
-    def questions(self) -> list[Question]:
-        """Every case in every format that was asked for."""
-        return [
-            Question(case, fmt, self.remember)
+    def questions(self) -> tuple[list[Question], list[NotTested]]:
+        """Every case in every format that was asked for, and those for which the convention has no formula."""
+        everything = [
+            Question(case, fmt, self.remember, self.convention)
             for case in self.cases
             for fmt in case.formats
             if not self.formats or fmt in self.formats
         ]
-
-
-@dataclass
-class Summary:
-    """How a run ended: results by verdict, failures in order, and what was left out.
-
-    `must` counts the results under must-clauses, and those of them that were supported.
-    """
-
-    counts: Counter[Verdict] = field(default_factory=Counter)
-    origins: Counter[tuple[str, Verdict]] = field(default_factory=Counter)
-    weak: int = 0
-    failures: list[Result] = field(default_factory=list)
-    known: dict[str, list[Result]] = field(default_factory=dict)
-    unsupported: Counter[str] = field(default_factory=Counter)
-    must: tuple[int, int] = (0, 0)
-    not_tested: list[NotTested] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    broken: bool = False
-    exit_code: int = 0
-
-    @property
-    def judged(self) -> int:
-        """Results that carry a verdict about a backend."""
-        return sum(n for verdict, n in self.counts.items() if verdict not in LEFT_OUT)
-
-    def add(self, result: Result) -> None:
-        """Count one result."""
-        verdict = Verdict(result.verdict)
-        self.counts[verdict] += 1
-        self.origins[result.origin, verdict] += 1
-        self.weak += verdict is Verdict.PASS and result.grade == Grade.LOOSE.value
-        if verdict.failing or verdict is Verdict.STALE:
-            self.failures.append(result)
-        if verdict is Verdict.KNOWN:
-            self.known.setdefault(result.deviation, []).append(result)
-        if verdict is Verdict.UNSUPPORTED:
-            self.unsupported[result.message] += 1
-        if CLAUSES[result.clause].kind == "must":
-            self.must = (self.must[0] + 1, self.must[1] + (verdict is not Verdict.UNSUPPORTED))
-
-    def finish(self, plan: Run) -> None:
-        """Set the exit status of the verdict table."""
-        failing = any(verdict.failing and n for verdict, n in self.counts.items())
-        stale = plan.strict_known and self.counts[Verdict.STALE]
-        undecided = plan.strict_undecided and self.counts[Verdict.UNDECIDED]
-        self.exit_code = 1 if failing or stale or undecided else 0
-        if self.judged == 0 or self.broken or any(name in plan.named for name in self.missing):
-            self.exit_code = 3
+        if self.convention == SPEC:
+            return everything, []
+        refused = [one.refused for one in everything]
+        reasons = Counter(reason for reason in refused if reason)
+        asked = [one for one, reason in zip(everything, refused, strict=True) if not reason]
+        return asked, [NotTested(f"under {self.convention}", why, n) for why, n in reasons.items()]
 
 
 @contextmanager
@@ -155,7 +115,7 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
     began, summary = time.monotonic(), Summary()
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     writer.append(Header(VERSION, __version__, digest(plan.cases), now, plan.command, plan.threshold.value))
-    questions = plan.questions()
+    questions, summary.not_tested = plan.questions()
     total, done = len(questions) * len(plan.backends), 0
     with (
         workers_for(plan) as workers,
@@ -167,7 +127,7 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
             for worker, backends in workers.items()
             if _introduce(worker, backends, len(questions), writer, summary)
         ]
-        judged = _Judged(plan, writer, summary)
+        judged = Judged(plan.known, plan.threshold, plan.beside, writer, summary, plan.told)
         for question in questions:
             asked = [pool.submit(_ask, worker, backends, question) for worker, backends in ready]
             _prepare(question)
@@ -179,10 +139,10 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
             done += len(plan.backends)
             progress(done, total, summary)
         judged.finish()
-    summary.finish(plan)
+    summary.finish(plan.named, strict_known=plan.strict_known, strict_undecided=plan.strict_undecided)
     seconds = round(time.monotonic() - began, 3)
     counts = {verdict.value: n for verdict, n in summary.counts.items()}
-    writer.append(Footer(counts, summary.not_tested, seconds, summary.exit_code))
+    writer.append(Footer(counts, summary.not_tested, seconds, summary.exit_code, summary.causes))
     return summary
 
 
@@ -217,31 +177,3 @@ def _prepare(question: Question) -> None:
         for choice in question.alternatives:
             if choice != "raises":
                 question.answer(choice, quantity).prepare()
-
-
-@dataclass
-class _Judged:
-    """Takes outcomes, judges them, records them, and counts what a stopped worker left undone."""
-
-    plan: Run
-    writer: Writer
-    summary: Summary
-    left: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def take(self, question: Question, backend: Backend, worker: Worker, outcome: Outcome | WorkerStopped) -> None:
-        if isinstance(outcome, WorkerStopped):
-            self.left[str(backend), str(outcome)] += 1
-            return
-        flushed = worker.details.get("subnormals") == "flushed"
-        version = worker.details.get(backend.framework, "")
-        lines: list[Result] = []
-        for found in question.findings(outcome, flushed=flushed, threshold=self.plan.threshold):
-            finding, declared = apply(found, question.check_id(backend), version, self.plan.known)
-            lines.append(result_line(question, backend, finding, outcome, declared))
-        self.writer.append(*lines)
-        for line in lines:
-            self.summary.add(line)
-
-    def finish(self) -> None:
-        for (backend, reason), checks in self.left.items():
-            self.summary.not_tested.append(NotTested(backend, reason, checks))

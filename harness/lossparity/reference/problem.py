@@ -206,11 +206,16 @@ class Problem:
         return self.operation in ELEMENTWISE
 
     @property
+    def positions(self) -> tuple[int, ...]:
+        """Shape of the first argument without its class axis."""
+        return (*self.shape[: self.axis], *self.shape[self.axis + 1 :])
+
+    @property
     def result_shape(self) -> tuple[int, ...]:
         """Shape of the value; a gradient's is that of the first argument."""
         if self.whole_rows:
             return self.shape
-        return (*self.shape[: self.axis], *self.shape[self.axis + 1 :]) if self.reduction == "none" else ()
+        return self.positions if self.reduction == "none" else ()
 
     def blocks(self) -> Iterator[slice]:
         """Cut the positions into blocks whose rows fit a core's cache; one, empty, where there are none."""
@@ -237,6 +242,10 @@ class Problem:
             return Array(array.format, data[positions, :, 0]).exact()
         at = np.arange(self.count)[positions] if isinstance(positions, slice) else positions
         return Array(array.format, data[at // max(inner, 1), :, at % max(inner, 1)]).exact()
+
+    def placed(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return rows of all positions (M, K) in the shape of the first argument: the inverse of `take`."""
+        return np.moveaxis(rows.reshape(*self.positions, self.classes), -1, self.axis)
 
     def flat(self, position: int, cls: int) -> int:
         """Return the place of an element in the flattened first argument."""

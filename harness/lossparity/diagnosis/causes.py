@@ -1,0 +1,85 @@
+"""Failures grouped by their cause: as few causes as explain them all, each with its simplest example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from lossparity.diagnosis.candidates import Explained, described
+from lossparity.reference.conventions import ALTERNATIVES
+
+__all__ = ["Cause", "Failed", "causes"]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """One failing result: its key `check#quantity`, clause and kind, what explains it, and how simple its input is.
+
+    `explained` has the more definite explanations first. `shared` says that the framework's own function fails there
+    too.
+    """
+
+    key: str
+    clause: str
+    kind: str
+    explained: tuple[Explained, ...]
+    simplicity: tuple[int, ...] = ()
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Some failures and what explains them; `id` is a convention's text, a mistake's id, or says that nothing does.
+
+    `members` are the failures, the simplest first; `ulp` is how near the explanation comes to the simplest.
+    `convention` is what `--convention` takes to judge by what explains them; empty where nothing does.
+    """
+
+    id: str
+    said: str
+    members: tuple[Failed, ...]
+    ulp: float | None = None
+    convention: str = ""
+
+    @property
+    def shared(self) -> bool:
+        """Whether the framework's own function fails at every one of them too."""
+        return all(one.shared for one in self.members)
+
+    @property
+    def named(self) -> bool:
+        """Whether anything explains it."""
+        return bool(self.members[0].explained)
+
+
+def causes(failures: Iterable[Failed], contradicted: Callable[[Iterable[Explained]], int]) -> list[Cause]:
+    """Group failures: again and again by the explanation of most of those left.
+
+    Of those that explain as many, the one that fewest passing results contradict, and then the more definite one.
+    What is named comes before what is not, the more frequent first, and what the framework itself does wrong last.
+    """
+    left = list(failures)
+    found: list[Cause] = []
+    while any(one.explained for one in left):
+        most = _best(left, contradicted)
+        found.append(_cause(most, [f for f in left if any(one.id == most for one in f.explained)]))
+        left = [f for f in left if all(one.id != most for one in f.explained)]
+    for kind, clause in dict.fromkeys((f.kind, f.clause) for f in left):
+        alike = [f for f in left if (f.kind, f.clause) == (kind, clause)]
+        found.append(_cause(f"unexplained {kind} ({clause})", alike))
+    return sorted(found, key=lambda cause: (cause.shared, not cause.named, -len(cause.members)))
+
+
+def _best(left: Sequence[Failed], contradicted: Callable[[Iterable[Explained]], int]) -> str:
+    by_name: dict[str, list[Explained]] = {}
+    for one in (one for failed in left for one in failed.explained):
+        by_name.setdefault(one.id, []).append(one)
+    most = max(map(len, by_name.values()))
+    tied = [name for name, theirs in by_name.items() if len(theirs) == most]
+    return tied[0] if len(tied) == 1 else min(tied, key=lambda name: contradicted(by_name[name]))
+
+
+def _cause(name: str, members: Sequence[Failed]) -> Cause:
+    ordered = tuple(sorted(members, key=lambda f: (f.simplicity, len(f.key), f.key)))
+    simplest = next((one for one in ordered[0].explained if one.id == name), Explained(name))
+    return Cause(name, described(simplest), ordered, simplest.ulp, name if name in ALTERNATIVES else "")

@@ -1,0 +1,149 @@
+"""Explains failures one by one, and says which explanations the passing results contradict."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from lossparity.diagnosis.candidates import CANDIDATES, Explained, less_precise, predicted
+from lossparity.diagnosis.seen import Seen
+from lossparity.formats import FORMATS, Array
+from lossparity.model import Verdict
+from lossparity.plans import EXACT, Finding, Question
+
+__all__ = ["Diagnoser"]
+
+# Elements beyond which a diagnosis would take longer than the check.
+_MOST = 1 << 18
+# Seconds for looking at everything; after them only what explained most until then is tried. And those for one of many.
+_BUDGET, _SHARE = 1.5, 0.75
+_TRIED_LATER = 4
+# The usual causes of what goes wrong in large arrays alone.
+_OF_LARGE = ("summed-in-16-bits", "not-shifted", "mean=all", "index-narrowed", "tail-dropped")
+# Results that pass: of how many elements at most they are kept, and how many contradictions are enough.
+_SMALL, _ENOUGH = 256, 3
+
+
+@dataclass(eq=False)
+class Diagnoser:
+    """Explains failures; what it has seen makes it quicker, and tells what is kept between calls."""
+
+    _explained: Counter[str] = field(default_factory=Counter)
+    _spent: float = 0.0
+    _passes: dict[tuple[str, str], tuple[Question, Seen]] = field(default_factory=dict)
+
+    def explain(self, question: Question, finding: Finding, *, flushed: bool) -> tuple[Explained, ...]:
+        """Return what explains a failing finding, the more definite first; a passing one is remembered."""
+        got = finding.got
+        if not finding.verdict.failing:
+            if finding.verdict is Verdict.PASS and finding.answer and got and got.data.size <= _SMALL:
+                # One format of each case tells apart what passes and what should not have.
+                seen = Seen(got, finding.answer, flushed, None)
+                self._passes.setdefault((question.case.id, finding.quantity), (question, seen))
+            return ()
+        if (plain := _plain(finding)) is not None:
+            return (plain,)
+        if got is None or got.format not in FORMATS or got.data.size > _MOST:
+            return _by_kind(finding)
+        began = time.monotonic()
+        answer = finding.answer or question.answer("nan" if question.case.one_of else EXACT, finding.quantity)
+        seen = Seen(got, answer, flushed, finding.judgement.worst if finding.judgement else None)
+        found = tuple(self._found(question, seen))
+        self._explained.update(one.id for one in found)
+        self._spent += time.monotonic() - began
+        return found or _by_kind(finding)
+
+    def contradicted(self, explained: Iterable[Explained]) -> int:
+        """Count the passing results that are not what an explanation predicts, up to a few; 0 of what predicts nothing.
+
+        `explained` are explanations by one id; of the ways in which its mistake is made the least contradicted counts.
+        """
+        theirs = list(explained)
+        ways = {way for one in theirs for way in one.ways}
+        return min((self._contradictions(theirs[0].id, way) for way in ways), default=0)
+
+    def _contradictions(self, name: str, way: int) -> int:
+        count = 0
+        for _, seen in self._passes.values():
+            predict = dict(predicted(seen.answer, name)).get(way)
+            numbers = predict() if predict else None
+            if numbers is not None and not seen.agrees(numbers):
+                count += 1
+                if count == _ENOUGH:
+                    break
+        return count
+
+    def _found(self, question: Question, seen: Seen) -> Iterator[Explained]:
+        """Yield all that explains a result; of a large one, or when time is up, only what is likely to."""
+        if seen.small and self._spent < _BUDGET:
+            yield from self._among(seen, CANDIDATES)
+            yield from self._else(question, seen)
+            return
+        usual = [name for name, _ in self._explained.most_common(_TRIED_LATER)]
+        if seen.small:
+            found = list(self._among(seen, usual))
+        else:
+            found = list(islice(self._among(seen, dict.fromkeys((*usual, *_OF_LARGE))), 1))
+        if not found:
+            found = list(self._else(question, seen))
+        if not found and self._spent < 2 * _BUDGET:
+            found = list(islice(self._among(seen, CANDIDATES, time.monotonic() + _SHARE), 1))
+        yield from found
+
+    def _else(self, question: Question, seen: Seen) -> Iterator[Explained]:
+        if seen.alike:
+            yield from less_precise(seen)
+            yield from self._kept(question, seen)
+
+    def _among(self, seen: Seen, names: Iterable[str], deadline: float = np.inf) -> Iterator[Explained]:
+        for name in names:
+            near: dict[int, float] = {}
+            for way, predict in predicted(seen.answer, name):
+                numbers = predict()
+                off = None if numbers is None else seen.near(numbers)
+                if off is not None:
+                    near[way] = off
+            if near:
+                yield Explained(name, min(near.values()), tuple(near))
+            if time.monotonic() > deadline:
+                return
+
+    def _kept(self, question: Question, seen: Seen) -> Iterator[Explained]:
+        """Yield that a result is bit for bit the right one of another question."""
+        got, numbers = seen.got, seen.numbers
+        if not np.all(np.isfinite(numbers)) or not np.any(numbers):
+            return
+        for other, earlier in self._passes.values():
+            if other.hash != question.hash and earlier.answer.quantity == seen.answer.quantity and _same(got, earlier):
+                yield Explained("stale-result", 0.0)
+                return
+
+
+def _same(got: Array, seen: Seen) -> bool:
+    other = seen.got
+    return (got.format, got.shape) == (other.format, other.shape) and got.data.tobytes() == other.data.tobytes()
+
+
+def _plain(finding: Finding) -> Explained | None:
+    """Return what a result without numbers is known by."""
+    if finding.kind in ("crash", "timeout"):
+        return Explained(finding.kind, said=finding.message)
+    if finding.kind == "modified":
+        return Explained("inputs-modified")
+    if finding.kind == "raises":
+        # Messages alike but for their numbers are of one cause.
+        lines = finding.message.strip().splitlines()
+        return Explained(f"raises {re.sub(r'[0-9]+', 'N', lines[0]) if lines else ''}".strip(), said=finding.message)
+    return None
+
+
+def _by_kind(finding: Finding) -> tuple[Explained, ...]:
+    if finding.kind in ("shape", "format"):
+        return (Explained(f"another-{finding.kind}", said=finding.message),)
+    return (Explained("published"),) if finding.kind == "published" else ()

@@ -1,0 +1,188 @@
+"""The taking of outcomes: judged, explained, recorded, counted, and in the end grouped by their causes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lossparity import diagnosis
+from lossparity.diagnosis import Diagnoser, Explained, Failed
+from lossparity.formats import FORMATS
+from lossparity.known import Deviation, apply
+from lossparity.lines import result_line
+from lossparity.model import Backend, Grade, Outcome, Verdict
+from lossparity.plans import Finding, Question
+from lossparity.record import Cause, NotTested, Result, Writer
+from lossparity.spec import CLAUSES, OPERATIONS
+from lossparity.workers import Worker, WorkerStopped
+
+__all__ = ["LEFT_OUT", "Judged", "Summary", "Told", "silent"]
+
+LEFT_OUT = (Verdict.UNSUPPORTED, Verdict.UNAVAILABLE)
+"""The verdicts that say nothing about a backend: never in a denominator."""
+
+Told = Callable[[Question, Finding, Result], None]
+"""Told of every failure as it is found."""
+
+_ZEROED = "gradient-lost", "a 16-bit gradient is 0, or of the wrong sign; its loose bound admits that (weak passes)"
+_WEAK = "weak", "within the loose bound only (weak passes)"
+
+
+def silent(_question: Question, _finding: Finding, _result: Result) -> None:
+    """Tell nobody."""
+
+
+@dataclass
+class Summary:
+    """How a run ended: results by verdict, failures in order and by cause, and what was left out.
+
+    `must` counts the results under must-clauses, and those of them that were supported.
+    """
+
+    counts: Counter[Verdict] = field(default_factory=Counter)
+    origins: Counter[tuple[str, Verdict]] = field(default_factory=Counter)
+    weak: int = 0
+    failures: list[Result] = field(default_factory=list)
+    causes: list[Cause] = field(default_factory=list)
+    known: dict[str, list[Result]] = field(default_factory=dict)
+    unsupported: Counter[str] = field(default_factory=Counter)
+    must: tuple[int, int] = (0, 0)
+    not_tested: list[NotTested] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    broken: bool = False
+    exit_code: int = 0
+
+    @property
+    def judged(self) -> int:
+        """Results that carry a verdict about a backend."""
+        return sum(n for verdict, n in self.counts.items() if verdict not in LEFT_OUT)
+
+    def add(self, result: Result) -> None:
+        """Count one result."""
+        verdict = Verdict(result.verdict)
+        self.counts[verdict] += 1
+        self.origins[result.origin, verdict] += 1
+        self.weak += verdict is Verdict.PASS and result.grade == Grade.LOOSE.value
+        if verdict.failing or verdict is Verdict.STALE:
+            self.failures.append(result)
+        if verdict is Verdict.KNOWN:
+            self.known.setdefault(result.deviation, []).append(result)
+        if verdict is Verdict.UNSUPPORTED:
+            self.unsupported[result.message] += 1
+        if CLAUSES[result.clause].kind == "must":
+            self.must = (self.must[0] + 1, self.must[1] + (verdict is not Verdict.UNSUPPORTED))
+
+    def finish(self, named: frozenset[str], *, strict_known: bool, strict_undecided: bool) -> None:
+        """Set the exit status of the verdict table; `named` are the backends that had to be there."""
+        failing = any(verdict.failing and n for verdict, n in self.counts.items())
+        stale = strict_known and self.counts[Verdict.STALE]
+        undecided = strict_undecided and self.counts[Verdict.UNDECIDED]
+        self.exit_code = 1 if failing or stale or undecided else 0
+        if self.judged == 0 or self.broken or any(name in named for name in self.missing):
+            self.exit_code = 3
+
+
+@dataclass
+class _Gathered:
+    """What one backend's results have shown so far."""
+
+    diagnoser: Diagnoser = field(default_factory=Diagnoser)
+    failed: list[Failed] = field(default_factory=list)
+    weak: dict[bool, list[tuple[tuple[int, ...], str]]] = field(default_factory=lambda: {True: [], False: []})
+
+    def causes(self) -> Iterator[Cause]:
+        """Yield the causes of failures, the most telling first, and then those of weak passes."""
+        for one in diagnosis.causes(self.failed, self.diagnoser.contradicted):
+            keys = [member.key for member in one.members]
+            yield Cause(one.id, one.said, keys, True, one.ulp, one.convention, one.shared)
+        for zeroed, (name, said) in ((True, _ZEROED), (False, _WEAK)):
+            if self.weak[zeroed]:
+                yield Cause(name, said, [key for _, key in sorted(self.weak[zeroed])], failing=False)
+
+
+@dataclass
+class Judged:
+    """Takes outcomes of a run and counts what a stopped worker left undone.
+
+    `beside` is the framework's own backend that is asked what a user's function failed, none where nobody is.
+    """
+
+    known: Sequence[Deviation]
+    threshold: Grade
+    beside: Backend | None
+    writer: Writer
+    summary: Summary
+    told: Told
+    _left: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _gathered: dict[Backend, _Gathered] = field(default_factory=dict)
+
+    def take(self, question: Question, backend: Backend, worker: Worker, outcome: Outcome | WorkerStopped) -> None:
+        """Judge, explain and record one backend's answer to one question."""
+        if isinstance(outcome, WorkerStopped):
+            self._left[str(backend), str(outcome)] += 1
+            return
+        flushed = worker.details.get("subnormals") == "flushed"
+        version = worker.details.get(backend.framework, "")
+        gathered = self._gathered.setdefault(backend, _Gathered())
+        found = question.findings(outcome, flushed=flushed, threshold=self.threshold)
+        declared = [apply(one, question.check_id(backend), version, self.known) for one in found]
+        failing = any(one.verdict.failing for one, _ in declared)
+        shared = self._shared(question, worker, flushed) if failing else {}
+        lines: list[Result] = []
+        for finding, deviation in declared:
+            explained = gathered.diagnoser.explain(question, finding, flushed=flushed)
+            both = finding.verdict.failing and shared.get(finding.quantity) == finding.kind
+            line = result_line(question, backend, finding, outcome, deviation, explained, both, _zeroed(finding))
+            lines.append(line)
+            _gather(gathered, question, finding, line, explained)
+            if finding.verdict.failing:
+                self.told(question, finding, line)
+        self.writer.append(*lines)
+        for line in lines:
+            self.summary.add(line)
+
+    def finish(self) -> None:
+        """Group what failed by its causes, and count what was left undone."""
+        for (backend, reason), checks in self._left.items():
+            self.summary.not_tested.append(NotTested(backend, reason, checks))
+        self.summary.causes = [cause for gathered in self._gathered.values() for cause in gathered.causes()]
+
+    def _shared(self, question: Question, worker: Worker, flushed: bool) -> dict[str, str]:
+        """Return how the framework's own function fails at a question, by quantity."""
+        if self.beside is None:
+            return {}
+        try:
+            outcome = worker.ask(question.request(self.beside))
+        except WorkerStopped:
+            return {}
+        found = question.findings(outcome, flushed=flushed, threshold=self.threshold)
+        return {one.quantity: one.kind for one in found if one.verdict.failing}
+
+
+def _gather(
+    gathered: _Gathered, question: Question, finding: Finding, line: Result, explained: tuple[Explained, ...]
+) -> None:
+    first = question.arrays[OPERATIONS[question.case.operation].first]
+    simplicity = (first.data.size, len(question.case.keywords))
+    if finding.verdict.failing:
+        gathered.failed.append(
+            Failed(line.key, line.clause, finding.kind, explained, simplicity, shared=line.shared),
+        )
+    elif finding.verdict is Verdict.PASS and line.grade == Grade.LOOSE.value:
+        gathered.weak[line.zeroed].append((simplicity, line.key))
+
+
+def _zeroed(finding: Finding) -> bool:
+    """Whether a weak pass let a gradient be 0 or of the wrong sign, subnormal numbers apart."""
+    judgement, got, answer = finding.judgement, finding.got, finding.answer
+    if finding.verdict is not Verdict.PASS or finding.quantity != "gradient":
+        return False
+    if judgement is None or got is None or answer is None or judgement.grade is not Grade.LOOSE:
+        return False
+    exact = answer.whole()
+    return bool(
+        np.any((np.sign(got.exact()) != np.sign(exact)) & (np.abs(exact) > FORMATS[got.format].smallest_normal))
+    )

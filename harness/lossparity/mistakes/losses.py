@@ -1,0 +1,293 @@
+"""Mistakes in what a loss or a gradient means: indices, ignored rows, smoothing, reductions, the backward pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lossparity.mistakes.evaluation import Evaluation, Index, Values
+from lossparity.reference import Flags
+
+__all__ = ["LOSSES"]
+
+
+class _ZeroTimesInfinity(Evaluation):
+    def term(self, a: Values, z: Values) -> Values:
+        return a * -z
+
+
+class _IgnoredRead(Evaluation):
+    """An ignored row is computed and multiplied by 0."""
+
+    def read(self, z: Values, a: Values, valid: Flags) -> Values:  # noqa: ARG002
+        return z
+
+
+class _IgnoredMultiplied(_IgnoredRead, _ZeroTimesInfinity):
+    def term(self, a: Values, z: Values) -> Values:
+        return a * -z
+
+
+class _IgnoredSmoothed(Evaluation):
+    def kept(self, a: Values, valid: Flags) -> Values:
+        spread = self.spread(self.weight(), np.zeros_like(a))
+        return np.where(valid[:, None], a, spread)
+
+    def read(self, z: Values, a: Values, valid: Flags) -> Values:  # noqa: ARG002
+        return z
+
+    def passed(self, g: Values, valid: Flags) -> Values:  # noqa: ARG002
+        return g
+
+
+class _IgnoredSmoothedValue(_IgnoredSmoothed):
+    """Only the value keeps the term."""
+
+    def gradient(self) -> Values:
+        return Evaluation(self.problem).gradient()
+
+
+class _NotHonoured(Evaluation):
+    """ignore_index has no effect: its rows count, and wrap around where they are outside."""
+
+    def valid(self) -> Flags:
+        return np.ones(self.problem.count, dtype=np.bool_)
+
+
+class _NotHonouredWrapped(_NotHonoured):
+    def within(self, index: Index) -> tuple[Index, Flags]:
+        return index % max(self.classes, 1), np.zeros(index.shape, dtype=np.bool_)
+
+
+class _NotHonouredClamped(_NotHonoured):
+    def within(self, index: Index) -> tuple[Index, Flags]:
+        return np.clip(index, 0, self.classes - 1), np.zeros(index.shape, dtype=np.bool_)
+
+
+class _FixedAtMinus100(Evaluation):
+    def valid(self) -> Flags:
+        index = self.index()
+        assert index is not None
+        return index != -100
+
+
+class _NegativeIgnored(Evaluation):
+    """Every negative index is ignored."""
+
+    def valid(self) -> Flags:
+        index = self.index()
+        assert index is not None
+        return super().valid() & (index >= 0)
+
+
+class _IgnoredGradient(Evaluation):
+    """An ignored row's gradient is p, as if its label were subtracted nowhere."""
+
+    def passed(self, g: Values, valid: Flags) -> Values:
+        return np.where(valid[:, None], g, self.backward_p(self.logits()))
+
+
+class _IgnoredGradientOfLabel(Evaluation):
+    """An ignored row's gradient is that of some label: the first class, or the wrapped one."""
+
+    def kept(self, a: Values, valid: Flags) -> Values:  # noqa: ARG002
+        return a
+
+    def passed(self, g: Values, valid: Flags) -> Values:  # noqa: ARG002
+        return g
+
+    def value(self) -> Values:
+        return Evaluation(self.problem).value()
+
+
+class _SmoothingDropped(Evaluation):
+    def epsilon(self) -> Any:
+        return self.of(0.0)
+
+
+class _EpsilonInBinary32(Evaluation):
+    def epsilon(self) -> Any:
+        return self.of(np.float32(self.problem.smoothing))
+
+
+class _EpsilonIn16Bits(Evaluation):
+    def epsilon(self) -> Any:
+        return self.rounded(self.of(self.problem.smoothing))
+
+
+class _Wrapped(Evaluation):
+    def within(self, index: Index) -> tuple[Index, Flags]:
+        low = (index < 0) & (index >= -self.classes)
+        return super().within(np.where(low, index + self.classes, index))
+
+
+class _WrappedModulo(Evaluation):
+    def within(self, index: Index) -> tuple[Index, Flags]:
+        return index % max(self.classes, 1), np.zeros(index.shape, dtype=np.bool_)
+
+
+class _Clamped(Evaluation):
+    def within(self, index: Index) -> tuple[Index, Flags]:
+        return np.clip(index, 0, self.classes - 1), np.zeros(index.shape, dtype=np.bool_)
+
+
+class _WrappedAndClamped(Evaluation):
+    """As a gather of NumPy's kind in a compiler: negative ones wrap around, the rest is clamped."""
+
+    def within(self, index: Index) -> tuple[Index, Flags]:
+        wrapped = np.where(index < 0, index + self.classes, index)
+        return np.clip(wrapped, 0, self.classes - 1), np.zeros(index.shape, dtype=np.bool_)
+
+
+class _OutsideIsZero(Evaluation):
+    """Such a row's loss is 0; in the mean it counts."""
+
+    def kept(self, a: Values, valid: Flags) -> Values:
+        return np.where((valid & ~self._outside())[:, None], a, 0)
+
+    def coefficients(self) -> tuple[Values, Values, Flags, Flags]:
+        a, own, valid, lost = super().coefficients()
+        return a, own, valid, np.zeros_like(lost)
+
+    def _outside(self) -> Flags:
+        return self.problem.outside
+
+
+class _OutsideIsSmoothing(_OutsideIsZero):
+    """The one-hot row is empty: only the smoothing is left."""
+
+    def kept(self, a: Values, valid: Flags) -> Values:
+        lost = self._outside()[:, None]
+        return np.where(valid[:, None], np.where(lost, self.spread(self.weight(), a), a), 0)
+
+
+class _OutsideIsIgnored(_OutsideIsZero):
+    """Such a row counts nowhere."""
+
+    def coefficients(self) -> tuple[Values, Values, Flags, Flags]:
+        a, own, valid, lost = super().coefficients()
+        return a, np.where(self._outside(), 0, own), valid & ~self._outside(), lost
+
+
+def _narrowed(to: str) -> type[Evaluation]:
+    class Narrowed(Evaluation):
+        def index(self) -> Index | None:
+            index = super().index()
+            return None if index is None else index.astype(to).astype(np.int64)
+
+    return Narrowed
+
+
+class _NarrowedToBfloat16(Evaluation):
+    def index(self) -> Index | None:
+        index = super().index()
+        return None if index is None else self.rounded(index.astype(np.float64), "bfloat16").astype(np.int64)
+
+
+def _narrowed_inside(to: str) -> type[Evaluation]:
+    class NarrowedInside(_narrowed(to)):  # type: ignore[misc]
+        """What becomes negative wraps around; what is ignored is known before."""
+
+        def valid(self) -> Flags:
+            return self.problem.valid
+
+        def within(self, index: Index) -> tuple[Index, Flags]:
+            return index % max(self.classes, 1), np.zeros(index.shape, dtype=np.bool_)
+
+    return NarrowedInside
+
+
+def _shifted(by: int) -> type[Evaluation]:
+    class OffByOne(Evaluation):
+        def within(self, index: Index) -> tuple[Index, Flags]:
+            return np.clip(index + by, 0, self.classes - 1), np.zeros(index.shape, dtype=np.bool_)
+
+    return OffByOne
+
+
+def _shifted_around(by: int) -> type[Evaluation]:
+    class OffByOneAround(Evaluation):
+        def within(self, index: Index) -> tuple[Index, Flags]:
+            return (index + by) % max(self.classes, 1), np.zeros(index.shape, dtype=np.bool_)
+
+    return OffByOneAround
+
+
+class _MassTakenForOne(Evaluation):
+    def mass(self, a: Values) -> Values:
+        return np.ones_like(a[:, :1])
+
+
+def _reduced(to: str) -> type[Evaluation]:
+    class Reduced(Evaluation):
+        def reduction(self) -> str:
+            return to
+
+        def upstream(self) -> Values:
+            # The upstream has the shape that was asked for; the gradient of another result takes one number of it.
+            v = super().upstream()
+            return v if self.problem.reduction == to else v.reshape(-1)[:1].reshape(1, 1)
+
+    return Reduced
+
+
+class _IgnoredCounted(Evaluation):
+    """Each ignored row adds 1 to the sum of the weights."""
+
+    def divisor(self, own: Values, valid: Flags) -> Any:
+        return np.sum(np.where(valid, own, 1))
+
+
+LOSSES: tuple[tuple[str, str, tuple[type[Evaluation], ...]], ...] = (
+    ("index-wrapped", "an index of -1 is taken for the last class", (_Wrapped, _WrappedModulo)),
+    ("index-clamped", "an index outside [0, K) is taken for the nearest class", (_Clamped, _WrappedAndClamped)),
+    (
+        "index-outside-is-zero",
+        "an index outside [0, K) that is not ignored has a loss of 0, or its smoothing term alone",
+        (_OutsideIsZero, _OutsideIsSmoothing, _OutsideIsIgnored),
+    ),
+    (
+        "index-narrowed",
+        "the index passes through a type that cannot hold it (int8, uint8, int16, float16, bfloat16)",
+        (
+            *map(_narrowed, ("int8", "uint8", "int16", "float16")),
+            _NarrowedToBfloat16,
+            *map(_narrowed_inside, ("int8", "uint8", "int16", "float16")),
+        ),
+    ),
+    (
+        "target-off-by-one",
+        "the class after, or before, the target is taken",
+        (_shifted(1), _shifted(-1), _shifted_around(1), _shifted_around(-1)),
+    ),
+    # A convention too, of Paddle, where the weights are not in the divisor.
+    ("mean=all", "ignored rows count in the mean", (_IgnoredCounted,)),
+    ("smoothing-dropped", "label_smoothing has no effect", (_SmoothingDropped,)),
+    ("epsilon-in-binary32", "label_smoothing is rounded to binary32", (_EpsilonInBinary32,)),
+    ("epsilon-in-16-bits", "label_smoothing is rounded to the format of the logits", (_EpsilonIn16Bits,)),
+    ("ignored-smoothed", "an ignored row keeps its smoothing term", (_IgnoredSmoothed, _IgnoredSmoothedValue)),
+    (
+        "ignored-not-honoured",
+        "ignore_index has no effect, or is fixed at -100 or at every negative index",
+        (_NotHonoured, _NotHonouredWrapped, _NotHonouredClamped, _FixedAtMinus100, _NegativeIgnored),
+    ),
+    (
+        "ignored-gradient",
+        "an ignored row has a gradient, as if it had a label or none",
+        (_IgnoredGradient, _IgnoredGradientOfLabel),
+    ),
+    (
+        "ignored-read",
+        "an ignored row is computed and multiplied by 0: what is NaN or infinite in it becomes NaN",
+        (_IgnoredRead, _IgnoredMultiplied),
+    ),
+    ("zero-times-infinity", "a coefficient of 0 multiplies an infinite logarithm: NaN", (_ZeroTimesInfinity,)),
+    ("mass-taken-for-one", "the gradient is p - q, which is right where q adds up to 1 only", (_MassTakenForOne,)),
+    (
+        "reduction-ignored",
+        "another reduction is made than the one asked for",
+        (_reduced("mean"), _reduced("sum"), _reduced("none")),
+    ),
+)
+"""Id, what it is in words, and the ways in which it is made."""
