@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lossparity.errors import UnavailableError, UsageError, suggest
+from lossparity.judged import Summary
 from lossparity.model import Backend, Case, Grade, Recipe
 from lossparity.record import Result, Writer
 from lossparity.registry import registered
-from lossparity.judged import Summary
 from lossparity.runner import Run, run
 from lossparity.spec import OPERATIONS
 
