@@ -14,6 +14,7 @@ from conftest import FRAMEWORKS, need
 from lossparity.formats import FORMATS, INTEGERS, Array
 from lossparity.model import Declined, Outcome, Produced, Raised, Request
 from lossparity.registry import registered
+from lossparity.target import Target
 from lossparity.workers import Worker
 
 # A target that gives back what the adapter made of its arguments; `reduction` says which.
@@ -47,7 +48,7 @@ def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     need(name)
     path = tmp_path_factory.mktemp(name) / f"echo_{name}.py"
     path.write_text(ECHO.format(widened=WIDENED[name]))
-    one = Worker(registered()[name].adapter, "cpu", 120.0, (f"{path}:cross_entropy", "cross_entropy"))
+    one = Worker(registered()[name].adapter, "cpu", 120.0, Target(f"{path}:cross_entropy", "cross_entropy"))
     assert one.wait_ready(), one.unavailable
     yield one
     one.close()

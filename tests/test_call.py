@@ -16,7 +16,7 @@ from lossparity.call import call
 from lossparity.formats import Array
 from lossparity.framework import TARGET, Entry, Unsupported
 from lossparity.model import Declined, Outcome, Produced, Raised, Request
-from lossparity.target import implementation
+from lossparity.target import Target, implementation
 from lossparity_backends.on_numpy import Numpy
 
 LOGITS = Array.of([[1, 2], [0, 3]], "float64")
@@ -214,7 +214,7 @@ def targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_keywords_outside_the_signature_are_not_accepted(
     targets: Path, name: str, keyword: str, accepted: bool
 ) -> None:
-    (entry,) = implementation(f"{targets}:{name}", "cross_entropy")["cross_entropy"]
+    (entry,) = implementation(Target(f"{targets}:{name}", "cross_entropy"))["cross_entropy"]
     assert entry.accepts(request("cross_entropy", target=Array.of([0, 1], "int64")))
     stated = {"weight": Array.of([1, 2], "float64")} if keyword == "weight" else {}
     keywords = {} if stated else {keyword: 0}
@@ -226,12 +226,15 @@ def test_a_file_called_like_a_module_in_use_does_not_take_its_place(targets: Pat
 
     path = targets.with_name("json.py")
     path.write_text("def f(x): return x\n")
-    implementation(f"{path}:f", "softmax")
+    implementation(Target(f"{path}:f", "softmax"))
     assert sys.modules["json"] is json
 
 
 HARNESS = Path(lossparity.__file__).parent
-CHILD = ("errors", "formats", "spec", "shapes", "model", "framework", "wire", "call", "worker", "target")
+CHILD = (
+    *("errors", "formats", "spec", "shapes", "model", "framework", "wire", "call", "worker", "target"),
+    *("binding", "loading", "returned", "supports"),
+)
 
 
 @pytest.mark.parametrize("module", CHILD)

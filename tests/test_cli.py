@@ -23,6 +23,7 @@ from lossparity.errors import UnavailableError
 from lossparity.model import Grade
 from lossparity.registry import registered
 from lossparity.suite import built_in, load
+from lossparity.target import Target
 from test_registry import distribution
 
 TINY = ("--case", "worked-example/softmax", "--format", "float64")
@@ -349,7 +350,7 @@ def test_no_known_deviation_excuses_a_users_function() -> None:
     cases = [case for suite in load([built_in()]) for case in suite.cases]
     for framework in ("torch", "numpy"):
         try:
-            planned = plan("m:f", "cross_entropy", framework, "cpu", cases, (), Grade.LOOSE, False, 60.0, "")
+            planned = plan(Target("m:f", "cross_entropy"), framework, "cpu", cases, (), Grade.LOOSE, False, 60.0, "")
         except UnavailableError:
             continue
         assert planned.known == ()

@@ -25,7 +25,7 @@ from lossparity.formats import FORMATS
 from lossparity.model import Backend, Grade, Verdict
 from lossparity.plans import Finding, Question
 from lossparity.spec import OPERATIONS
-from lossparity.target import implementation
+from lossparity.target import Target, implementation
 from lossparity_backends.on_numpy import Numpy
 
 TESTS = Path(__file__).parent
@@ -221,7 +221,7 @@ def questions(operation: str) -> tuple[Question, ...]:
 def judged(target: str, operation: str, large: bool = True) -> tuple[Found, ...]:
     """Judge a target's operation as `lossparity check` does, in this process."""
     framework: Any = Numpy("cpu")
-    table = implementation(f"liars.{target}.{operation}", operation)
+    table = implementation(Target(f"liars.{target}.{operation}", operation))
     found: list[Found] = []
     for question in questions(operation):
         if large or logits(question).size <= SMALL:

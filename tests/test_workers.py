@@ -13,6 +13,7 @@ import pytest
 
 from lossparity.formats import Array
 from lossparity.model import Crashed, Declined, Outcome, Produced, Raised, Request, TimedOut
+from lossparity.target import Target
 from lossparity.workers import Worker, WorkerStopped
 
 NUMPY = "lossparity_backends.on_numpy:Numpy"
@@ -104,7 +105,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
     def worker(source: str = MISBEHAVING, timeout: float = 60.0, name: str = "softmax") -> Worker:
         path = tmp_path / f"target{len(made)}.py"
         path.write_text(source)
-        made.append(Worker(NUMPY, "cpu", timeout, (f"{path}:{name}", "softmax")))
+        made.append(Worker(NUMPY, "cpu", timeout, Target(f"{path}:{name}", "softmax")))
         return made[-1]
 
     yield worker
@@ -244,7 +245,10 @@ REFUSED = {
     "an import error": ("import no_such_module_here\n", "softmax", "No module named 'no_such_module_here'"),
     "an exception": ("1 / 0\n", "softmax", "fails when it is imported: ZeroDivisionError: division by zero"),
     "an exit": ("import sys\nsys.exit('bye')\n", "softmax", "fails when it is imported: SystemExit: bye"),
-    "no signature": ("softmax = type\n", "softmax", "does not tell its keywords"),
+    "a class": ("class softmax: pass\n", "softmax", "is a class: give an instance"),
+    "a coroutine function": ("async def softmax(x): return x\n", "softmax", "is a coroutine function (async def)"),
+    "a generator function": ("def softmax(x): yield x\n", "softmax", "is a generator function (it yields)"),
+    "no signature": ("softmax = min\n", "softmax", "does not tell its keywords"),
 }
 
 
@@ -270,7 +274,7 @@ def test_a_target_that_cannot_be_used_is_refused_with_the_reason(make: Make, nam
     ],
 )
 def test_a_target_that_is_nowhere_is_refused_with_the_reason(target: str, reason: str) -> None:
-    worker = Worker(NUMPY, "cpu", target=(target, "softmax"))
+    worker = Worker(NUMPY, "cpu", target=Target(target, "softmax"))
     assert not worker.wait_ready()
     worker.close()
     assert (worker.refused, worker.unavailable) == (True, reason)

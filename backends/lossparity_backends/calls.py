@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from lossparity.formats import FORMATS
-from lossparity.model import Request
+from typing import Any, Callable, Mapping
 
-__all__ = ["index_target", "plain_rows", "probability_target", "worked_example"]
+from lossparity.formats import FORMATS
+from lossparity.model import Keyword, Request
+
+__all__ = ["index_target", "key", "plain_rows", "probability_target", "worked_example"]
+
+
+def key(function: Callable[..., Any], keywords: Mapping[str, Keyword]) -> Any:
+    """Tell apart what is compiled: the function with its keywords, where 0 is not 0.0."""
+    return function, tuple(sorted((name, repr(value)) for name, value in keywords.items()))
 
 
 def index_target(request: Request) -> bool:

@@ -16,7 +16,8 @@ import numpy as np
 
 from lossparity.formats import FORMATS, INTEGERS, Array
 from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Unsupported
-from lossparity_backends.calls import worked_example
+from lossparity.model import Keyword
+from lossparity_backends.calls import key, worked_example
 
 __all__ = ["Jax"]
 
@@ -34,6 +35,7 @@ class Jax:
             self._device = jax.devices(device)[0]
         except RuntimeError as error:
             raise Unsupported(f"JAX has no device {device!r}: {str(error).splitlines()[0]}") from error
+        self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def pin(self) -> Mapping[str, str]:
         """64-bit types, full precision of products, and compiled operations kept between runs."""
@@ -70,6 +72,26 @@ class Jax:
         """Call the function under `jax.vjp`."""
         value, pullback = jax.vjp(lambda x: function(x, *rest, **keywords), first)
         return value, lambda upstream: pullback(upstream.astype(value.dtype))[0]
+
+    def compiler(self) -> str:
+        """XLA, which comes with jaxlib."""
+        return f"XLA of jaxlib {version('jaxlib')} (jax.jit)"
+
+    def compile(self, function: Callable[..., Any], keywords: Mapping[str, Keyword]) -> Callable[..., Any]:
+        """Return the jitted function; what depends on a traced value in Python is unsupported."""
+        if key(function, keywords) not in self._compiled:
+            self._compiled[key(function, keywords)] = jax.jit(
+                lambda *given, **more: function(*given, **keywords, **more)
+            )
+        jitted = self._compiled[key(function, keywords)]
+
+        def compiled(*given: Any, **more: Any) -> Any:
+            try:
+                return jitted(*given, **more)
+            except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+                raise Unsupported(f"jax.jit: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+
+        return compiled
 
     @property
     def implementations(self) -> Mapping[str, Implementation]:

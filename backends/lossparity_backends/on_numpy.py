@@ -13,6 +13,7 @@ import numpy as np
 
 from lossparity.formats import Array
 from lossparity.framework import COMPOSED, MANUAL, Entry, Implementation, Unsupported
+from lossparity.model import Keyword
 from lossparity_backends.calls import worked_example
 
 try:
@@ -70,6 +71,14 @@ class Numpy:
             return gradient(first, *rest, upstream, **keywords)
 
         return function(first, *rest, **keywords), pullback
+
+    def compiler(self) -> str:
+        """NumPy has none."""
+        raise Unsupported("numpy has no compiler")
+
+    def compile(self, function: Callable[..., Any], keywords: Mapping[str, Keyword]) -> Callable[..., Any]:  # noqa: ARG002
+        """Nothing can be compiled."""
+        raise Unsupported("numpy has no compiler")
 
     @property
     def implementations(self) -> Mapping[str, Implementation]:

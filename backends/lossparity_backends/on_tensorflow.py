@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from lossparity.formats import FORMATS, INTEGERS, Array
 from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Unsupported
-from lossparity.model import Request
-from lossparity_backends.calls import index_target, plain_rows, probability_target, worked_example
+from lossparity.model import Keyword, Request
+from lossparity_backends.calls import index_target, key, plain_rows, probability_target, worked_example
 
 __all__ = ["TensorFlow"]
 
@@ -32,6 +32,7 @@ class TensorFlow:
         if not tf.config.list_physical_devices(device.upper()):
             raise Unsupported(f"TensorFlow has no device {device!r}")
         self._device = f"/{device.upper()}:0"
+        self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def pin(self) -> Mapping[str, str]:
         """One thread, binary32 products in binary32 (no TF32), and the same kernels on every processor."""
@@ -71,6 +72,30 @@ class TensorFlow:
             tape.watch(first)
             value = function(first, *rest, **keywords)
         return value, lambda upstream: tape.gradient(value, first, output_gradients=tf.cast(upstream, value.dtype))
+
+    def compiler(self) -> str:
+        """XLA, which is part of TensorFlow."""
+        return f"XLA of TensorFlow {tf.__version__} (tf.function, jit_compile=True)"
+
+    def compile(self, function: Callable[..., Any], keywords: Mapping[str, Keyword]) -> Callable[..., Any]:
+        """Return the function under XLA; what no graph or XLA takes is unsupported."""
+        if key(function, keywords) not in self._compiled:
+            self._compiled[key(function, keywords)] = tf.function(
+                lambda *given, **more: function(*given, **keywords, **more), jit_compile=True, reduce_retracing=False
+            )
+        traced = self._compiled[key(function, keywords)]
+
+        def compiled(*given: Any, **more: Any) -> Any:
+            try:
+                return traced(*given, **more)
+            except (tf.errors.OperatorNotAllowedInGraphError, tf.errors.UnimplementedError) as error:
+                raise Unsupported(f"tf.function: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+            except tf.errors.InvalidArgumentError as error:
+                if "unsupported operations" not in str(error):
+                    raise
+                raise Unsupported(f"XLA: {str(error).splitlines()[0]}") from error
+
+        return compiled
 
     @property
     def implementations(self) -> Mapping[str, Implementation]:

@@ -11,9 +11,13 @@ from torch.nn import functional
 
 from lossparity.formats import Array
 from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Unsupported
-from lossparity_backends.calls import worked_example
+from lossparity.model import Keyword
+from lossparity_backends.calls import key, worked_example
 
 __all__ = ["Torch"]
+
+
+_MOST_VARIANTS = 64  # of formats, shapes and keywords; all of them count against one limit of Dynamo's
 
 
 class Torch:
@@ -25,6 +29,8 @@ class Torch:
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise Unsupported("this PyTorch sees no CUDA device")
         self._device = torch.device(device)
+        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self._variants: set[Any] = set()
 
     def pin(self) -> Mapping[str, str]:
         """One thread, and binary32 products in binary32 (no TF32)."""
@@ -68,10 +74,57 @@ class Torch:
 
         return value, pullback
 
+    def compiler(self) -> str:
+        """Inductor, which needs a C++ compiler on the CPU; one process compiles, since there is little to compile."""
+        import torch._dynamo
+        from torch._inductor import config
+
+        config.compile_threads = 1
+        torch._dynamo.config.recompile_limit = _MOST_VARIANTS
+        if self._device.type != "cpu":
+            return f"inductor of PyTorch {torch.__version__}"
+        from torch._inductor.cpp_builder import get_cpp_compiler
+
+        try:
+            return f"inductor of PyTorch {torch.__version__}, {get_cpp_compiler()}"
+        except Exception as error:
+            raise Unsupported(f"torch.compile finds no C++ compiler: {_first_line(error)}") from error
+
+    def compile(self, function: Callable[..., Any], keywords: Mapping[str, Keyword]) -> Callable[..., Any]:
+        """Return the function under `torch.compile`, whole and for static shapes; a graph break is unsupported."""
+        if key(function, keywords) not in self._compiled:
+
+            def bound(*given: Any, **more: Any) -> Any:
+                return function(*given, **keywords, **more)
+
+            self._compiled[key(function, keywords)] = torch.compile(bound, fullgraph=True, dynamic=False)
+        whole = self._compiled[key(function, keywords)]
+
+        def compiled(*given: Any, **more: Any) -> Any:
+            self._count(key(function, keywords), given, more)
+            try:
+                return whole(*given, **more)
+            except (torch._dynamo.exc.Unsupported, torch._dynamo.exc.UserError) as error:
+                raise Unsupported(f"torch.compile: {_first_line(error)}") from error
+
+        return compiled
+
+    def _count(self, compiled: Any, given: tuple[Any, ...], more: Mapping[str, Any]) -> None:
+        """Forget what is compiled before Dynamo would: past its limit of recompilations it gives up on a function."""
+        tensors = [*given, *more.values()]
+        self._variants.add((compiled, tuple(more), tuple((x.dtype, x.shape) for x in tensors)))
+        if len(self._variants) >= _MOST_VARIANTS:
+            torch._dynamo.reset()
+            self._variants = {(compiled, tuple(more), tuple((x.dtype, x.shape) for x in tensors))}
+
     @property
     def implementations(self) -> Mapping[str, Implementation]:
         """The library's functions, and the chain of the worked example."""
         return {"": _LIBRARY, "manual": _MANUAL}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _axis(x: Tensor) -> int:

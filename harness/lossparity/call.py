@@ -6,12 +6,14 @@ one of the backward pass is the gradient's outcome alone, so that the value is s
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Union
+import os
+from traceback import walk_tb
+from typing import Any, Callable, Mapping, Union
 
 import numpy as np
 
 from lossparity.formats import FORMATS, Array
-from lossparity.framework import Framework, Implementation, Unsupported
+from lossparity.framework import Entry, Framework, Implementation, Unsupported
 from lossparity.model import Declined, Produced, Raised, Request
 from lossparity.spec import OPERATIONS
 
@@ -22,18 +24,21 @@ _MOST_MESSAGE = 2000
 
 def call(framework: Framework, implementation: Implementation, request: Request) -> Union[Produced, Raised, Declined]:
     """Make one call of an implementation and say what came of it."""
-    entry = next((e for e in implementation.get(request.operation, ()) if e.accepts(request)), None)
+    try:
+        entry = next((e for e in implementation.get(request.operation, ()) if e.accepts(request)), None)
+    except Unsupported as error:
+        return Declined(_said(error))
     if entry is None:
         return Declined(f"{request.operation} with {_stated(request)} is not offered")
     try:
         tensors = {name: framework.to_device(a) for name, a in request.arrays.items()}
-        value, pullback = framework.vjp(entry.function, *_arguments(request, tensors))
+        value, pullback = framework.vjp(_function(framework, entry, request), *_arguments(request, tensors))
         produced = _result(framework, value)
     except (Unsupported, NotImplementedError) as error:
         return Declined(_said(error))
     except Exception as error:  # noqa: BLE001 - whatever a framework raises is its outcome
-        return Raised(type(error).__name__, _said(error), entry.api, entry.origin)
-    gradient = _gradient(framework, pullback, tensors)
+        return Raised(type(error).__name__, _said(error), entry.api, entry.origin, _where(error, entry.file))
+    gradient = _gradient(framework, entry, pullback, tensors)
     return Produced(produced, gradient, entry.api, entry.origin, _unmodified(framework, request, tensors))
 
 
@@ -45,24 +50,44 @@ def _stated(request: Request) -> str:
     return ", ".join(word for word in (rank, kind, weight, *request.keywords) if word)
 
 
+def _function(framework: Framework, entry: Entry, request: Request) -> Callable[..., Any]:
+    """Return the entry's function, compiled where that is asked for; what makes a tensor of its result comes after."""
+    function, result = entry.function, entry.result
+    if request.mode:
+        function = framework.compile(function, request.keywords)
+    if result is None:
+        return function
+
+    def finished(*arguments: Any, **keywords: Any) -> Any:
+        return result(function(*arguments, **keywords))
+
+    if hasattr(function, "gradient"):
+        finished.gradient = function.gradient  # type: ignore[attr-defined]
+    return finished
+
+
 def _arguments(request: Request, tensors: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     operation = OPERATIONS[request.operation]
     rest = (tensors["target"],) if operation.target else ()
-    keywords: dict[str, Any] = dict(request.keywords)
+    keywords: dict[str, Any] = {} if request.mode else dict(request.keywords)  # a compiled function has them bound
     if "weight" in tensors:
         keywords["weight"] = tensors["weight"]
     return tensors[operation.first], rest, keywords
 
 
-def _gradient(framework: Framework, pullback: Any, tensors: Mapping[str, Any]) -> Union[Array, Raised, Declined, None]:
+def _gradient(
+    framework: Framework, entry: Entry, pullback: Any, tensors: Mapping[str, Any]
+) -> Union[Array, Raised, Declined, None]:
     if "upstream" not in tensors:
         return None
+    if entry.no_gradient:
+        return Declined(entry.no_gradient)
     try:
         return _result(framework, pullback(tensors["upstream"]))
     except (Unsupported, NotImplementedError) as error:
         return Declined(_said(error))
     except Exception as error:  # noqa: BLE001 - whatever a framework raises is its outcome
-        return Raised(type(error).__name__, _said(error))
+        return Raised(type(error).__name__, _said(error), where=_where(error, entry.file))
 
 
 def _result(framework: Framework, value: Any) -> Array:
@@ -74,6 +99,15 @@ def _result(framework: Framework, value: Any) -> Array:
 
 def _said(error: BaseException) -> str:
     return (str(error) or type(error).__name__)[:_MOST_MESSAGE]
+
+
+def _where(error: BaseException, file: str) -> str:
+    """Return the last line of a file that an exception came through, as `file:line`, seen from the current folder."""
+    lines = [line for frame, line in walk_tb(error.__traceback__) if file and frame.f_code.co_filename == file]
+    if not lines:
+        return ""
+    near = os.path.relpath(file)
+    return f"{file if near.startswith(os.pardir) else near}:{lines[-1]}"
 
 
 def _unmodified(framework: Framework, request: Request, tensors: Mapping[str, Any]) -> bool:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from lossparity.errors import UnavailableError, UsageError, suggest
 from lossparity.judged import Summary
 from lossparity.model import Backend, Case, Grade, Recipe
-from lossparity.record import Result, Writer
-from lossparity.registry import registered
+from lossparity.record import NotTested, Result, Writer
+from lossparity.registry import compiler, registered
 from lossparity.runner import Run, run
 from lossparity.spec import OPERATIONS
+from lossparity.target import Target
 
 __all__ = ["Checked", "check", "plan"]
 
@@ -30,8 +31,7 @@ class Checked:
 
 
 def plan(
-    target: str,
-    operation: str,
+    target: Target,
     framework: str,
     device: str,
     cases: Sequence[Case],
@@ -40,35 +40,61 @@ def plan(
     strict_undecided: bool,
     timeout: float,
     command: str,
+    mode: str = "eager",
 ) -> Run:
-    """Plan the run of a user's function: only its operation's cases, and no known deviation excuses it."""
-    if operation not in OPERATIONS:
-        raise UsageError(f"unknown operation {operation!r}", hint=suggest(operation, OPERATIONS, "operation"))
+    """Plan the run of a user's function: only its operation's cases, and no known deviation excuses it.
+
+    `mode` is eager, compiled or both.
+    """
+    target.check()
     available = {Backend.parse(entry.name).framework: entry.available for entry in registered().values()}
     if framework not in available:
         raise UsageError(f"unknown framework {framework!r}", hint=suggest(framework, available, "framework"))
     if not available[framework]:
         raise UnavailableError(f"{framework} is not installed", hint="`lossparity doctor` says how to get it")
-    chosen = [case for case in cases if case.operation == operation]
+    chosen = [case for case in cases if case.operation == target.operation]
     if not chosen:
-        raise UsageError(f"no selected case is about {operation}", hint="leave out --case, or choose --operation")
+        raise UsageError(
+            f"no selected case is about {target.operation}", hint="leave out --case, or choose --operation"
+        )
+    backends = _backends(framework, device, mode)
+    if mode == "compiled" and not any(case.compiled for case in chosen):
+        raise UsageError(
+            "no selected case is tagged `compiled: true`", hint="compiled modes run only these; leave out --case"
+        )
+    checks = sum(1 for case in chosen for fmt in case.formats if not formats or fmt in formats)
+    waived = [NotTested(str(b), "clause M6, inputs are left unmodified (--inplace-ok)", checks) for b in backends]
     return Run(
-        [Backend(framework, "target", device)],
+        backends,
         chosen,
         formats,
+        named=frozenset(map(str, backends)),
         threshold=threshold,
         strict_undecided=strict_undecided,
         timeout=timeout,
         command=command,
-        target=(target, operation),
+        target=target,
+        left_out=waived if target.inplace_ok else (),
     )
+
+
+def _backends(framework: str, device: str, mode: str) -> list[Backend]:
+    eager = Backend(framework, "target", device)
+    if mode == "eager":
+        return [eager]
+    compiled = Backend(framework, "target", device, compiler(framework))
+    if not compiled.mode:
+        raise UsageError(f"{framework} has no compiler", hint="leave out --mode")
+    return [compiled] if mode == "compiled" else [eager, compiled]
 
 
 def check(planned: Run, writer: Writer, progress: Callable[[int, int, Summary], None]) -> Checked:
     """Run it; UsageError when the target cannot be used, UnavailableError when its framework or device is absent."""
     summary = run(planned, writer, progress)
-    if summary.missing:
-        raise UnavailableError(f"{summary.missing[0]} cannot be run: {summary.not_tested[0].reason}")
+    if summary.missing and not summary.judged:
+        absent = summary.missing[0]
+        reason = next(left.reason for left in reversed(summary.not_tested) if left.what == absent)
+        raise UnavailableError(f"{absent} cannot be run: {reason}")
     sizes = {case.id: _size(case) for case in planned.cases}
     failures = sorted(summary.failures, key=lambda r: (sizes[r.case], r.case, r.quantity != "value"))
     said: list[str] = []
@@ -77,7 +103,7 @@ def check(planned: Run, writer: Writer, progress: Callable[[int, int, Summary], 
     if must and supported < LEAST_COVERAGE * must:
         said.append(
             f"only {supported} of {must} must-results could be judged: below {LEAST_COVERAGE:.0%}, not a conforming "
-            f"{planned.target[1]}; give it the missing keywords or a gradient"
+            f"{planned.cases[0].operation}; give it the missing keywords or a gradient"
         )
         code = max(code, 1)
     if failures:

@@ -9,10 +9,10 @@ parent never does. Its functions take and return the framework's own tensors, wi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Protocol
+from typing import Any, Callable, Mapping, Optional, Protocol
 
 from lossparity.formats import Array
-from lossparity.model import Request
+from lossparity.model import Keyword, Request
 
 __all__ = ["COMPOSED", "MANUAL", "NATIVE", "TARGET", "Entry", "Framework", "Implementation", "Unsupported", "always"]
 
@@ -35,13 +35,19 @@ def always(_request: Request) -> bool:
 class Entry:
     """One way to do an operation: the function, the public calls it makes, and whose work it is.
 
-    `accepts` says whether it does a given call (its keywords, shapes and kind of target).
+    `accepts` says whether it does a given call (its keywords, shapes and kind of target), or raises Unsupported with
+    the reason why nobody is to ask. `result` makes the framework's tensor of what the function returns, where that is
+    something else; it stays outside of what is compiled. `no_gradient` is the reason why the gradient is not asked for.
+    `file` is the user's own source file.
     """
 
     function: Callable[..., Any]
     api: str
     origin: str
     accepts: Callable[[Request], bool] = always
+    result: Optional[Callable[[Any], Any]] = None
+    no_gradient: str = ""
+    file: str = ""
 
 
 Implementation = Mapping[str, "tuple[Entry, ...]"]
@@ -81,5 +87,16 @@ class Framework(Protocol):
     ) -> tuple[Any, Callable[[Any], Any]]:
         """Call `function(first, *rest, **keywords)`; return its value and the map from an upstream gradient to the
         gradient with respect to `first`. The upstream is taken to the value's own format, which may be wider.
+        """
+        ...
+
+    def compiler(self) -> str:
+        """Name the framework's compiler and its version, to be recorded; raise Unsupported where there is none."""
+        ...
+
+    def compile(self, function: Callable[..., Any], keywords: Mapping[str, Keyword]) -> Callable[..., Any]:
+        """Return the function, with these keywords bound, through the framework's compiler; the same one each time.
+
+        Called, it raises Unsupported for what the compiler does not take, and never falls back to running eagerly.
         """
         ...

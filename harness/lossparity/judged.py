@@ -17,6 +17,7 @@ from lossparity.model import Backend, Grade, Outcome, Verdict
 from lossparity.plans import Finding, Question
 from lossparity.record import Cause, NotTested, Result, Writer
 from lossparity.spec import CLAUSES, OPERATIONS
+from lossparity.supports import NOT_DECLARED
 from lossparity.workers import Worker, WorkerStopped
 
 __all__ = ["LEFT_OUT", "Judged", "Summary", "Told", "silent"]
@@ -72,7 +73,8 @@ class Summary:
             self.known.setdefault(result.deviation, []).append(result)
         if verdict is Verdict.UNSUPPORTED:
             self.unsupported[result.message] += 1
-        if CLAUSES[result.clause].kind == "must":
+        # What a function is not declared for is no gap in what it is.
+        if CLAUSES[result.clause].kind == "must" and result.message != NOT_DECLARED:
             self.must = (self.must[0] + 1, self.must[1] + (verdict is not Verdict.UNSUPPORTED))
 
     def finish(self, named: frozenset[str], *, strict_known: bool, strict_undecided: bool) -> None:

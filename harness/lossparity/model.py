@@ -123,7 +123,7 @@ class Case:
 
     `inputs` holds the first argument (`logits`, `log_probs`), and where given `target`, `probabilities`, `weight` and
     `upstream`, as nested tuples of numbers or a recipe. `one_of` names the permitted choices; when empty the
-    certified reference is what is expected.
+    certified reference is what is expected. `compiled`: compiled modes run it too.
     """
 
     id: str
@@ -138,6 +138,7 @@ class Case:
     one_of: tuple[str, ...]
     published: Optional[Published]
     source: str
+    compiled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,13 +147,15 @@ class Request:
 
     `arrays` holds the operation's first argument under its own name (`logits`, `log_probs`), and where they apply
     `target` (integers, or probabilities in the format of the logits), `weight`, and `upstream` when the gradient is
-    wanted. `keywords` holds only what the case states. The expected value is never part of a request.
+    wanted. `keywords` holds only what the case states. `mode` is empty, or `compiled` for a call through the
+    framework's compiler. The expected value is never part of a request.
     """
 
     variant: str
     operation: str
     arrays: Mapping[str, Array]
     keywords: Mapping[str, Keyword] = field(default_factory=dict)
+    mode: str = ""
 
     @property
     def format(self) -> str:
@@ -162,12 +165,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Raised:
-    """The call raised an exception; `api` and `origin` say whose it was, where that is known."""
+    """The call raised an exception; `api` and `origin` say whose it was, where that is known.
+
+    `where` is the last line of a user's own file that it came through, as `file:line`.
+    """
 
     type: str
     message: str
     api: str = field(default="", compare=False)
     origin: str = field(default="", compare=False)
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

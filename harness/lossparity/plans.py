@@ -113,7 +113,8 @@ class Question:
 
     def request(self, backend: Backend) -> Request:
         """The call that a backend is asked to make; the expected value is not in it."""
-        return Request(backend.variant, self.case.operation, self.arrays, self.case.keywords)
+        mode = "compiled" if backend.mode else ""
+        return Request(backend.variant, self.case.operation, self.arrays, self.case.keywords, mode)
 
     def answer(self, choice: str, quantity: Quantity) -> Answer:
         """Return the certified answer under one choice."""
@@ -143,7 +144,7 @@ class Question:
                 )
             return self._judged(part, quantity, flushed, threshold)
         if isinstance(part, Raised):
-            said = f"{part.type}: {part.message}"
+            said = f"{part.type}: {part.message}" + (f" ({part.where})" if part.where else "")
             if "raises" in self.alternatives:
                 return Finding(quantity, Verdict.PASS, "raised", choice="raises", message=said)
             return Finding(quantity, Verdict.ERROR, "raised", "raises", message=said)
@@ -152,7 +153,7 @@ class Question:
         if isinstance(part, Crashed):
             return Finding(quantity, Verdict.CRASH, "crashed", "crash", message=part.cause)
         if isinstance(part, TimedOut):
-            said = f"no answer in {part.seconds:g} s; the process was stopped (--timeout)"
+            said = f"no answer in {part.seconds:g} s; the process was stopped (--timeout SECONDS gives it longer)"
             return Finding(quantity, Verdict.TIMEOUT, "timed out", "timeout", message=said)
         return Finding(quantity, Verdict.ERROR, "produced", "raises", message=f"no {quantity} came back")
 

@@ -22,7 +22,7 @@ from lossparity.known import KINDS, Deviation
 from lossparity.model import Backend
 from lossparity.record import Record
 
-__all__ = ["Registered", "installed", "known_deviations", "registered", "report_writer", "resolve"]
+__all__ = ["Registered", "compiler", "installed", "known_deviations", "registered", "report_writer", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,14 @@ def registered() -> dict[str, Registered]:
         return (order.index(framework) if framework in order else len(order), name)
 
     return {name: found[name] for name in sorted(found, key=place)}
+
+
+_COMPILERS = {"torch": "compile", "jax": "jit", "tensorflow": "xla", "numpy": ""}
+
+
+def compiler(framework: str) -> str:
+    """Return the name of a framework's compiled mode, as in `torch+compile`; empty where it is known to have none."""
+    return _COMPILERS.get(framework, "compiled")
 
 
 def _importable(module: str) -> bool:

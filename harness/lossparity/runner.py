@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,9 +26,12 @@ from lossparity.reference import Remember, computed
 from lossparity.reference.conventions import SPEC, Convention
 from lossparity.registry import registered
 from lossparity.suite import digest
+from lossparity.target import Target
 from lossparity.workers import Worker, WorkerStopped
 
 __all__ = ["Run", "run", "workers_for"]
+
+UNTAGGED = "compiled modes run only the cases that are tagged `compiled: true`"
 
 Answers = list[tuple[Backend, Outcome | WorkerStopped]]
 """What each backend of a worker answered, or why it is not asked any more."""
@@ -38,9 +41,9 @@ Answers = list[tuple[Backend, Outcome | WorkerStopped]]
 class Run:
     """What to run: `formats` restricts those of the cases, `named` are the backends that must be there.
 
-    `target` is a user's function and the operation that it does, or empty; `beside` is the framework's own backend,
-    asked what that fails. `convention` is what is right; `told` hears of every failure; `remember` may keep references
-    on disk.
+    `target` is a user's function; `beside` is the framework's own backend, asked what that fails. `convention` is what
+    is right; `left_out` what is known beforehand not to be tested; `told` hears of every failure; `remember` may keep
+    references on disk.
     """
 
     backends: Sequence[Backend]
@@ -53,9 +56,10 @@ class Run:
     strict_undecided: bool = False
     timeout: float = 60.0
     command: str = ""
-    target: tuple[str, ...] = ()
+    target: Target | None = None
     beside: Backend | None = None
     convention: Convention = SPEC
+    left_out: Sequence[NotTested] = ()
     told: Told = silent
     remember: Remember = computed
 
@@ -74,6 +78,10 @@ class Run:
         asked = [one for one, reason in zip(everything, refused, strict=True) if not reason]
         return asked, [NotTested(f"under {self.convention}", why, n) for why, n in reasons.items()]
 
+    def asked(self, question: Question) -> list[Backend]:
+        """Return the backends that a question is put to: those of a compiled mode get the tagged cases only."""
+        return [backend for backend in self.backends if question.case.compiled or not backend.mode]
+
 
 @contextmanager
 def workers_for(plan: Run) -> Iterator[dict[Worker, list[Backend]]]:
@@ -85,7 +93,8 @@ def workers_for(plan: Run) -> Iterator[dict[Worker, list[Backend]]]:
         entry = adapters.get(backend.implementation) or adapters[backend.framework]
         key = (entry.adapter, backend.device)
         if key not in workers:
-            workers[key] = (Worker(entry.adapter, backend.device, plan.timeout, plan.target), [])
+            compiled = any(b.mode for b in plan.backends)
+            workers[key] = (Worker(entry.adapter, backend.device, plan.timeout, plan.target, compiled), [])
         workers[key][1].append(backend)
     try:
         for worker, _ in workers.values():
@@ -112,11 +121,16 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
 
     UsageError when the target cannot be imported or called.
     """
-    began, summary = time.monotonic(), Summary()
+    began, summary = time.monotonic(), Summary(not_tested=[*plan.left_out])
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     writer.append(Header(VERSION, __version__, digest(plan.cases), now, plan.command, plan.threshold.value))
-    questions, summary.not_tested = plan.questions()
-    total, done = len(questions) * len(plan.backends), 0
+    everything, refused = plan.questions()
+    questions = [question for question in everything if plan.asked(question)]
+    summary.not_tested += refused
+    for backend in plan.backends:
+        if untagged := sum(backend not in plan.asked(question) for question in everything):
+            summary.not_tested.append(NotTested(str(backend), UNTAGGED, untagged))
+    total, done = sum(len(plan.asked(question)) for question in questions), 0
     with (
         workers_for(plan) as workers,
         ThreadPoolExecutor(max(len(workers), 1)) as pool,
@@ -125,18 +139,19 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
         ready = [
             (worker, backends)
             for worker, backends in workers.items()
-            if _introduce(worker, backends, len(questions), writer, summary)
+            if _introduce(worker, {b: sum(b in plan.asked(q) for q in questions) for b in backends}, writer, summary)
         ]
         judged = Judged(plan.known, plan.threshold, plan.beside, writer, summary, plan.told)
         for question in questions:
-            asked = [pool.submit(_ask, worker, backends, question) for worker, backends in ready]
+            backends = plan.asked(question)
+            asked = [pool.submit(_ask, worker, [b for b in own if b in backends], question) for worker, own in ready]
             _prepare(question)
             writer.append(case_line(question))
             for future in asked:
                 worker, answers = future.result()
                 for backend, outcome in answers:
                     judged.take(question, backend, worker, outcome)
-            done += len(plan.backends)
+            done += len(backends)
             progress(done, total, summary)
         judged.finish()
     summary.finish(plan.named, strict_known=plan.strict_known, strict_undecided=plan.strict_undecided)
@@ -146,18 +161,21 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
     return summary
 
 
-def _introduce(worker: Worker, backends: list[Backend], questions: int, writer: Writer, summary: Summary) -> bool:
+def _introduce(worker: Worker, checks: Mapping[Backend, int], writer: Writer, summary: Summary) -> bool:
     """Record a worker's account of itself; false when it is not there, and none of its checks can be made."""
-    name = str(Backend(backends[0].framework, "", backends[0].device))
+    first = next(iter(checks))
+    name = str(Backend(first.framework, "", first.device))
     ready = worker.wait_ready()
     writer.append(Environment(name, ready, dict(worker.details), worker.unavailable))
     if worker.refused:
-        raise UsageError(f"the target cannot be checked: {worker.unavailable}", where=worker.target[0])
+        where = worker.target.where if worker.target else ""
+        raise UsageError(f"the target cannot be checked: {worker.unavailable}", where=where)
     summary.broken |= worker.broken
-    if not ready:
-        for backend in backends:
+    for backend, number in checks.items():
+        if not ready or (backend.mode and worker.uncompiled):
             summary.missing.append(str(backend))
-            summary.not_tested.append(NotTested(str(backend), worker.unavailable, questions))
+        if not ready:
+            summary.not_tested.append(NotTested(str(backend), worker.unavailable, number))
     return ready
 
 

@@ -7,9 +7,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CLAUSES", "NOT_BY_CASES", "OPERATIONS", "REDUCTIONS", "Clause", "Operation"]
+__all__ = [
+    "CLAUSES",
+    "DEFAULTS",
+    "FORMAT_ALIASES",
+    "NOT_BY_CASES",
+    "OPERATIONS",
+    "REDUCTIONS",
+    "Clause",
+    "Operation",
+]
 
 REDUCTIONS = ("none", "mean", "sum")
+DEFAULTS = {"weight": None, "ignore_index": -100, "label_smoothing": 0.0, "reduction": "mean"}
+"""What holds for a keyword that nobody states."""
+FORMAT_ALIASES = {
+    "fp64": "float64",
+    "fp32": "float32",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "binary64": "float64",
+    "binary32": "float32",
+    "binary16": "float16",
+}
+"""Other names that a person may give a format."""
 
 
 @dataclass(frozen=True)

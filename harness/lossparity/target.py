@@ -1,76 +1,92 @@
-"""A user's own function as an implementation: imported in the child, called by the spec's contract.
+"""A user's own function as an implementation: what it is, how it is called, and what it is for.
 
-Keywords that are not in its signature make their checks unsupported; keywords that a case does not state are not
-passed.
+A `Target` is plain data and travels to the child; only there is the user's file imported (`implementation`).
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import inspect
-import sys
-from pathlib import Path
-from types import ModuleType
-from typing import Any, Callable
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Iterable, Mapping
 
-from lossparity.framework import TARGET, Entry, Implementation
+from lossparity.binding import arguments_of, bind
+from lossparity.errors import UsageError, suggest
+from lossparity.framework import TARGET, Entry, Implementation, Unsupported
+from lossparity.loading import load, source_file
 from lossparity.model import Request
+from lossparity.returned import taken
+from lossparity.spec import OPERATIONS
+from lossparity.supports import NOT_DECLARED, WORDS, declared, gradient_declared
 
-__all__ = ["implementation", "load"]
-
-
-def load(target: str) -> Callable[..., Any]:
-    """Import `package.module:name` or `path/file.py:name`; raise ImportError with the reason."""
-    where, _, name = target.rpartition(":")
-    if not where or not name:
-        raise ImportError(f"{target!r} is not package.module:name or path/file.py:name")
-    try:
-        found: Any = _module(where)
-    except ImportError:
-        raise
-    except (Exception, SystemExit) as error:  # a user's file may fail in any way while it is imported
-        raise ImportError(f"{where} fails when it is imported: {type(error).__name__}: {error}") from error
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise ImportError(f"{where} has no {name!r}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise ImportError(f"{target} is not callable")
-    function: Callable[..., Any] = found
-    return function
+__all__ = ["Target", "implementation"]
 
 
-def _module(where: str) -> ModuleType:
-    if not where.endswith(".py"):
-        sys.path.insert(0, "")
-        return importlib.import_module(where)
-    path = Path(where).resolve()
-    if not path.is_file():
-        raise ImportError(f"no such file: {where}")
-    sys.path.insert(0, str(path.parent))
-    # A file that is called like a module in use must not take its place.
-    name = f"target_{path.stem}" if path.stem in sys.modules else path.stem
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+@dataclass(frozen=True)
+class Target:
+    """A user's function: where it is, the operation it does, and how its contract differs from the spec's.
+
+    `where` is `package.module:name`, `path/file.py:name` or `pickle:PATH`. `map` takes the spec's names of arguments to
+    the function's own; `returns` is the index, key or attribute of the result in what it returns; `inplace_ok` waives
+    clause M6; `supports` are words of `lossparity.supports` that it is declared for, all of them when empty.
+    """
+
+    where: str
+    operation: str
+    map: Mapping[str, str] = field(default_factory=dict)
+    returns: str = ""
+    inplace_ok: bool = False
+    supports: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise UsageError for a word that nobody knows; nothing of the user's is imported for it."""
+        if self.operation not in OPERATIONS:
+            raise UsageError(
+                f"unknown operation {self.operation!r}", hint=suggest(self.operation, OPERATIONS, "operation")
+            )
+        _known(self.map, arguments_of(OPERATIONS[self.operation]), f"argument of {self.operation}")
+        _known(self.supports, WORDS, "word of --supports")
+
+    def to_json(self) -> str:
+        """Return it as text, for the command line of a child."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Target:
+        """Read what `to_json` wrote."""
+        entries = json.loads(text)
+        return cls(**{**entries, "supports": tuple(entries["supports"])})
 
 
-def implementation(target: str, operation: str) -> Implementation:
-    """Make the table of one entry for a user's function; its checks with unknown keywords are unsupported."""
-    function = load(target)
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError) as error:
-        raise ImportError(f"{target} does not tell its keywords ({error}): wrap it in a function that does") from error
-    names = {p.name for p in parameters if p.kind is not inspect.Parameter.POSITIONAL_ONLY}
-    anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+def _known(words: Iterable[str], known: Iterable[str], noun: str) -> None:
+    for word in words:
+        if word not in known:
+            raise UsageError(f"unknown {noun} {word!r}", hint=suggest(word, known, noun))
+
+
+def implementation(target: Target) -> Implementation:
+    """Import a user's function and make its table of one entry; ImportError says why it cannot be used.
+
+    A check with a keyword that the function does not have, or outside of what it is declared for, is unsupported.
+    """
+    function = load(target.where)
+    bound = bind(function, OPERATIONS[target.operation], target.map, target.where)
 
     def accepts(request: Request) -> bool:
-        stated = {*request.keywords, *({"weight"} & request.arrays.keys())}
-        return anything or stated <= names
+        if not declared(request, target.supports):
+            raise Unsupported(NOT_DECLARED)
+        return bound.accepts({*request.keywords, *({"weight"} & request.arrays.keys())})
 
-    return {operation: (Entry(function, target, TARGET, accepts),)}
+    def result(returned: Any) -> Any:
+        return taken(returned, target.returns)
+
+    entry = Entry(
+        bound.arranged(copying=target.inplace_ok),
+        target.where,
+        TARGET,
+        accepts,
+        result,
+        "" if gradient_declared(target.supports) else NOT_DECLARED,
+        source_file(function),
+    )
+    return {target.operation: (entry,)}

@@ -75,14 +75,19 @@ def _exactly(stream: BinaryIO, size: int, *, first: bool = False) -> bytearray:
 
 def pack_request(request: Request) -> list[bytes]:
     """Encode a request for the worker."""
-    header = {"variant": request.variant, "operation": request.operation, "keywords": dict(request.keywords)}
+    header = {
+        "variant": request.variant,
+        "operation": request.operation,
+        "keywords": dict(request.keywords),
+        "mode": request.mode,
+    }
     return encode(header, request.arrays)
 
 
 def unpack_request(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Request:
     """Decode a request in the worker."""
     keywords: dict[str, Keyword] = header["keywords"]
-    return Request(header["variant"], header["operation"], arrays, keywords)
+    return Request(header["variant"], header["operation"], arrays, keywords, header["mode"])
 
 
 _Problem = Union[Raised, Declined]
@@ -96,13 +101,14 @@ def _pack_problem(problem: _Problem) -> dict[str, str]:
             "message": problem.message,
             "api": problem.api,
             "origin": problem.origin,
+            "where": problem.where,
         }
     return {"outcome": "declined", "reason": problem.reason}
 
 
 def _unpack_problem(header: Mapping[str, Any]) -> _Problem:
     if header["outcome"] == "raised":
-        whose = (str(header.get("api", "")), str(header.get("origin", "")))
+        whose = (str(header.get(name, "")) for name in ("api", "origin", "where"))
         return Raised(str(header["type"]), str(header["message"]), *whose)
     if header["outcome"] == "declined":
         return Declined(str(header["reason"]))

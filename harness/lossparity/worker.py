@@ -1,7 +1,8 @@
 """The child's main: one framework, on pipes of its own, answering one request at a time until the parent hangs up.
 
-`python -m lossparity.worker IN OUT MODULE:CLASS DEVICE [TARGET OPERATION]`. Standard output goes to standard error,
-since frameworks print, and what is printed is never a verdict. A user's TARGET is imported here and only here.
+`python -m lossparity.worker IN OUT MODULE:CLASS DEVICE MODE [TARGET]`. Standard output goes to standard error, since
+frameworks print, and what is printed is never a verdict. MODE is `compiled` where calls through the framework's
+compiler will be asked for. The user's function of TARGET, a `lossparity.target.Target` as JSON, is imported here alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from typing import Any, BinaryIO, Mapping
 
 from lossparity import wire
@@ -21,7 +23,7 @@ __all__ = ["main"]
 
 def main(arguments: list[str]) -> None:
     """Serve requests from file descriptor IN on file descriptor OUT."""
-    source, sink, adapter, device, *target = arguments
+    source, sink, adapter, device, mode, *target = arguments
     os.dup2(2, 1)
     with os.fdopen(int(source), "rb") as requests, os.fdopen(int(sink), "wb") as replies:
         try:
@@ -29,6 +31,7 @@ def main(arguments: list[str]) -> None:
             variants: dict[str, Implementation] = dict(framework.implementations)
             pinned = dict(framework.pin())
             described = {**framework.describe(), **{f"pinned {k}": v for k, v in pinned.items()}}
+            uncompiled = _compiler(framework, described) if mode == "compiled" else ""
         except Unsupported as error:
             _send(replies, {"unavailable": str(error), "absent": True})
             return
@@ -36,15 +39,29 @@ def main(arguments: list[str]) -> None:
             _send(replies, {"unavailable": f"{type(error).__name__}: {error}"})
             return
         if target:
-            from lossparity.target import implementation
+            from lossparity.target import Target, implementation
 
             try:
-                variants["target"] = implementation(*target)
+                variants["target"] = implementation(Target.from_json(target[0]))
             except ImportError as error:
                 _send(replies, {"unavailable": str(error), "refused": True})
                 return
-        _send(replies, {"ready": described, "variants": sorted(variants)})
-        _serve(framework, variants, requests, replies)
+        _send(replies, {"ready": described, "variants": sorted(variants), "uncompiled": uncompiled})
+        try:
+            _serve(framework, variants, requests, replies)
+        except SystemExit as left:
+            line = traceback.extract_tb(left.__traceback__)[-1]
+            sys.stderr.write(f"sys.exit({left.code!r}) was called at {line.filename}:{line.lineno}\n")
+            raise
+
+
+def _compiler(framework: Framework, described: dict[str, str]) -> str:
+    """Describe the framework's compiler, or return why there is none."""
+    try:
+        described["compiler"] = framework.compiler()
+    except Unsupported as error:
+        return str(error)
+    return ""
 
 
 def _construct(adapter: str, device: str) -> Framework:

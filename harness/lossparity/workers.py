@@ -19,6 +19,7 @@ from typing import IO, Any
 from lossparity import wire
 from lossparity.errors import WireError
 from lossparity.model import Crashed, Outcome, Request, TimedOut
+from lossparity.target import Target
 
 __all__ = ["Worker", "WorkerStopped"]
 
@@ -62,16 +63,19 @@ class _Pipe:
 
 @dataclass(eq=False)
 class Worker:
-    """One child process for one framework on one device, with `target` a user's function and its operation.
+    """One child process for one framework on one device, with `target` a user's function and how it is called.
 
     `unavailable` says why it is not asked (any more); `refused` when that is the target's fault, not the framework's;
-    `broken` when it never started although nothing says that framework or device is absent.
+    `broken` when it never started although nothing says that framework or device is absent. `compiled`: calls through
+    the framework's compiler will be asked for; `uncompiled` says why there are none.
     """
 
     adapter: str
     device: str
     timeout: float = 60.0
-    target: tuple[str, ...] = ()
+    target: Target | None = None
+    compiled: bool = False
+    uncompiled: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
     unavailable: str = ""
     refused: bool = False
@@ -82,7 +86,7 @@ class Worker:
     _ready: bool = False
     _stopped: bool = False
     _said_before: int = 0
-    _deaths: dict[str, list[str]] = field(default_factory=dict)
+    _deaths: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def start(self) -> None:
         """Start the child and return at once; its framework is imported while others start."""
@@ -91,7 +95,9 @@ class Worker:
         os.set_blocking(requests, False)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
         self._said_before = 0
-        arguments = [str(incoming), str(outgoing), self.adapter, self.device, *self.target]
+        mode = "compiled" if self.compiled else "eager"
+        target = [self.target.to_json()] if self.target else []
+        arguments = [str(incoming), str(outgoing), self.adapter, self.device, mode, *target]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "lossparity.worker", *arguments],
             stdin=subprocess.DEVNULL,
@@ -113,6 +119,7 @@ class Worker:
             return False
         self.unavailable, self.refused = str(header.get("unavailable", "")), bool(header.get("refused"))
         self.details = dict(header.get("ready", {}))
+        self.uncompiled = str(header.get("uncompiled", ""))
         self._ready = not self.unavailable
         self.broken = not (self._ready or self.refused or header.get("absent"))
         return self._ready
@@ -134,13 +141,15 @@ class Worker:
     def ask(self, request: Request) -> Outcome:
         """Put one request and wait for its outcome, a crash or a time-out.
 
-        WorkerStopped after five like deaths in a row of the request's variant: the others of the worker go on.
+        WorkerStopped after five like deaths in a row of the request's variant and mode: the others of the worker go on.
         """
-        deaths = self._deaths.setdefault(request.variant, [])
+        deaths = self._deaths.setdefault((request.variant, request.mode), [])
         if len(deaths) >= _MOST_DEATHS:
             raise WorkerStopped(f"stopped after {_MOST_DEATHS} like deaths in a row: {deaths[-1]}")
         if not self.wait_ready():
             raise WorkerStopped(self.unavailable)
+        if request.mode and self.uncompiled:
+            raise WorkerStopped(self.uncompiled)
         assert self._pipe is not None and self._errors is not None
         self._pipe.deadline = time.monotonic() + self.timeout
         self._said_before = os.fstat(self._errors.fileno()).st_size

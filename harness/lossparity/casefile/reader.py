@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["CHOICES", "Defaults", "read_cases", "read_defaults"]
 
 CHOICES = ("nan", "limit", "masked", "zero", "raises")
-_COMMON = ("id", "clause", "operation", "about", "formats", "gradient", "one_of", "published", "vary")
+_COMMON = ("id", "clause", "operation", "about", "formats", "gradient", "compiled", "one_of", "published", "vary")
 
 
 class Defaults(NamedTuple):
@@ -58,6 +58,7 @@ class _Expected(NamedTuple):
     about: str
     formats: tuple[str, ...]
     gradient: bool
+    compiled: bool
     one_of: tuple[str, ...]
     published: tuple[Published, tuple[int, ...]] | None
 
@@ -108,6 +109,7 @@ def read_cases(node: Node, suite: str, about: str, defaults: Defaults, path: str
             one_of=expected.one_of,
             published=expected.published[0] if expected.published is not None else None,
             source=f"{path}:{node.line}",
+            compiled=expected.compiled,
         )
         yield case, found.entries["id"]
 
@@ -153,6 +155,7 @@ def _expected(
         about=text(entries["about"], "about") if "about" in entries else about,
         formats=choices(entries["formats"], "formats", FORMATS, "format") if "formats" in entries else defaults.formats,
         gradient=gradient,
+        compiled="compiled" in entries and boolean(entries["compiled"], "compiled"),
         one_of=choices(entries["one_of"], "one_of", CHOICES, "choice") if "one_of" in entries else (),
         published=read_published(entries["published"]) if "published" in entries else None,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from lossparity.cli import options
+from lossparity.cli import contract, options
 from lossparity.cli.steps import load, page, remembering, require_sound_arithmetic, select
 
 
@@ -19,6 +19,11 @@ from lossparity.cli.steps import load, page, remembering, require_sound_arithmet
 @click.option("--operation", default="cross_entropy", show_default=True, help="Which operation the function does.")
 @click.option("--framework", default="numpy", show_default=True, help="Whose tensors the function takes.")
 @click.option("--device", default="cpu", show_default=True, help="Device of the tensors.")
+@contract.map_
+@contract.returns
+@contract.inplace_ok
+@contract.supports
+@contract.mode
 @options.case
 @options.cases
 @options.format
@@ -34,6 +39,11 @@ def check(
     operation: str,
     framework: str,
     device: str,
+    mapped: dict[str, str],
+    returns: str,
+    inplace_ok: bool,
+    supports: tuple[str, ...],
+    mode: str,
     globs: tuple[str, ...],
     paths: tuple[Path, ...],
     formats: tuple[str, ...],
@@ -43,21 +53,22 @@ def check(
     record: Path | None,
     report: Path | None,
 ) -> None:
-    """Judge your own function: TARGET is package.module:name or path/file.py:name.
+    """Judge your own function: TARGET is package.module:name, path/file.py:name or pickle:PATH.
 
     It is called as the spec calls the operation: softmax(logits), log_softmax(logits), nll_loss(log_probs, target, *,
     weight, ignore_index, reduction), cross_entropy(logits, target, *, weight, ignore_index, label_smoothing,
     reduction). Keywords that it does not have make their checks unsupported. A NumPy function's gradient is its
-    attribute `gradient`, called with the upstream gradient as its last positional argument.
+    attribute `gradient`, called with the upstream gradient as its last positional argument. `lossparity init` writes a
+    function of this form around a class, a tuple or a fused linear layer.
     """
     require_sound_arithmetic()
     from lossparity import checking, console
     from lossparity.model import Grade
     from lossparity.record import Writer
+    from lossparity.target import Target
 
     plan = checking.plan(
-        target,
-        operation,
+        Target(target, operation, mapped, returns, inplace_ok, supports),
         framework,
         device,
         select(load(paths), globs, formats),
@@ -66,6 +77,7 @@ def check(
         min_grade is not None,
         timeout,
         shlex.join(["lossparity", *sys.argv[1:]]),
+        mode,
     )
     with tempfile.TemporaryDirectory() as scratch:
         path = record or Path(scratch) / "run.jsonl"

@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lossparity.errors import UsageError, suggest
+from lossparity.spec import FORMAT_ALIASES
 
 __all__ = ["case", "cases", "format", "grade", "no_cache", "timeout"]
 
-_FORMATS = {
-    "fp64": "float64",
-    "fp32": "float32",
-    "bf16": "bfloat16",
-    "fp16": "float16",
-    "binary64": "float64",
-    "binary32": "float32",
-    "binary16": "float16",
-}
 _LONGEST = 86_400.0  # seconds: one day
 
 
@@ -34,10 +26,10 @@ class _Format(_Type):
     name = "format"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
-        names = [*_FORMATS.values(), *_FORMATS]
+        names = [*FORMAT_ALIASES.values(), *FORMAT_ALIASES]
         if value not in names:
             raise UsageError(f"unknown format {value!r}", hint=suggest(value, names, "format"))
-        return str(_FORMATS.get(value, value))
+        return str(FORMAT_ALIASES.get(value, value))
 
 
 def _seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
