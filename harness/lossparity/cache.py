@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import sqlite3
     from types import TracebackType
 
-__all__ = ["Cache", "Packable", "fingerprint", "key", "pack", "unpack"]
+__all__ = ["Cache", "Packable", "fingerprint", "folder", "key", "pack", "unpack"]
 
 Packable = npt.NDArray[Any] | float | str | None
 """What `pack` takes: arrays of numbers, single floats, texts, nothing."""
@@ -119,7 +119,7 @@ class Cache:
 
     @cached_property
     def _path(self) -> Path:
-        return (self._folder or _folder()) / f"references-{fingerprint()}.sqlite"
+        return (self._folder or folder()) / f"references-{fingerprint()}.sqlite"
 
     def _execute(self, statement: str, *values: bytes | int) -> list[tuple[Any, ...]]:
         try:
@@ -227,7 +227,8 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Return the folder for what is kept between runs: LOSSPARITY_CACHE_DIR, or the platform's folder for caches."""
     import platformdirs
 
     return Path(os.environ.get("LOSSPARITY_CACHE_DIR") or platformdirs.user_cache_dir("lossparity"))

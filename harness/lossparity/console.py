@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from lossparity.formats import FORMATS
+import click
+
+from lossparity.formats import FORMATS, Array
 from lossparity.framework import NATIVE
 from lossparity.judged import LEFT_OUT, Summary
 from lossparity.model import Verdict
-from lossparity.record import Result
+from lossparity.plans import Question
+from lossparity.record import Cause, Result
 from lossparity.spec import CLAUSES
 
-__all__ = ["failure", "number", "progress", "summary"]
+__all__ = ["Advice", "failure", "number", "progress", "summary"]
 
 _DIGITS = {"float64": 17, "float32": 9, "bfloat16": 4, "float16": 5}
 _MOST_FAILURES = 10
+_WIDEST = 110
+# Inputs are printed up to so many numbers.
+_FEW = 12
+
+Advice = Callable[[Result], Iterable[str]]
+"""What to do next about a result, a line each."""
 
 
 def number(text: str, fmt: str) -> str:
@@ -51,12 +61,28 @@ def progress() -> Iterator[Callable[[int, int, Summary], None]]:
         yield told
 
 
+def _width() -> int:
+    return min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
+
+
+def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
+    # Names and commands are copied: they are never broken.
+    return textwrap.wrap(
+        text,
+        _width(),
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
 def failure(result: Result) -> str:
     """Describe one failing result: what, clause and basis, got and exact, how far, and what the message says."""
     clause = CLAUSES[result.clause]
     lines = [
-        f"{result.verdict.upper()} {result.check}#{result.quantity}",
-        f"  clause {clause.id} ({clause.basis}): {clause.text}",
+        f"{click.style(result.verdict.upper(), fg='red')} {result.key}",
+        *_wrapped(f"clause {clause.id} ({clause.basis}): {clause.text}", "  "),
     ]
     if result.api:
         lines.append(f"  {result.origin}: {result.api}")
@@ -69,32 +95,86 @@ def failure(result: Result) -> str:
             share = f"{result.bound_used:.3g} times the bound" if worst.loose else "where the result must be exact"
             lines.append(f"  off by {result.ulp:.3g} ulp of {ieee}, {share}")
     if result.message:
-        lines += textwrap.wrap(result.message, 110, initial_indent="  ", subsequent_indent="  ")
+        lines += _wrapped(result.message, "  ")
     return "\n".join(lines)
 
 
-def summary(found: Summary, failures: Sequence[Result]) -> str:
-    """Say in a few lines how a run ended, with denominators and what was not tested."""
+def _nothing(_result: Result) -> Iterable[str]:
+    return ()
+
+
+def summary(
+    found: Summary,
+    *,
+    inputs: Mapping[str, Question] | None = None,
+    advice: Advice = _nothing,
+) -> str:
+    """Say how a run ended: failures by cause, denominators and what was not tested.
+
+    `inputs` are the questions of failures by key; their arrays are printed where they are small.
+    """
+    by_key = {result.key: result for result in found.failures}
     lines: list[str] = []
-    for result in failures[:_MOST_FAILURES]:
+    failing = [cause for cause in found.causes if cause.failing]
+    for n, cause in enumerate(failing[:_MOST_FAILURES], start=1):
+        lines += [*_cause(n, cause, by_key[cause.results[0]], (inputs or {}).get(cause.results[0]), advice), ""]
+    if len(failing) > _MOST_FAILURES:
+        lines += [f"… and {len(failing) - _MOST_FAILURES} more causes in the record", ""]
+    stale = [result for result in found.failures if result.verdict == Verdict.STALE.value]
+    for result in stale[:_MOST_FAILURES]:
         lines += [failure(result), ""]
-    if len(failures) > _MOST_FAILURES:
-        lines += [f"… and {len(failures) - _MOST_FAILURES} more in the record", ""]
+    if len(stale) > _MOST_FAILURES:
+        lines += [f"… and {len(stale) - _MOST_FAILURES} more stale ones in the record", ""]
+    return "\n".join([*lines, *_counts(found)])
+
+
+def _cause(n: int, cause: Cause, simplest: Result, question: Question | None, advice: Advice) -> Iterator[str]:
+    number_of = f"{len(cause.results)} result{'s' if len(cause.results) > 1 else ''}"
+    yield click.style(f"{n}. {cause.id}", bold=True) + f", {number_of}"
+    yield from _wrapped(cause.said, "   ")
+    if cause.shared:
+        yield from _wrapped("the framework's own function fails there too", "   ")
+    yield from (f"   {line}" for line in failure(simplest).splitlines() if line.strip() != cause.said)
+    if question is not None:
+        yield from _wrapped(_inputs(question), "       ", "     ")
+    if cause.ulp is not None:
+        yield f"     explained to {cause.ulp:.2g} ulp"
+    for line in advice(simplest):
+        yield f"     {line}"
+    if cause.convention:
+        yield f"     intended? judge by it: --convention {cause.convention}"
+
+
+def _inputs(question: Question) -> str:
+    given = [f"{name} {_array(array)}" for name, array in question.arrays.items() if name != "upstream"]
+    stated = [f"{name}={value}" for name, value in question.case.keywords.items()]
+    return "inputs: " + ", ".join((*given, *stated))
+
+
+def _array(array: Array) -> str:
+    if array.data.size > _FEW:
+        return f"{array.format}{list(array.shape)}"
+    return str(array.exact().tolist())
+
+
+def _counts(found: Summary) -> Iterator[str]:
     passed = found.counts[Verdict.PASS]
-    lines.append(f"{passed} of {found.judged} judged results pass, {found.weak} of them weakly (grade loose)")
+    yield f"{passed} of {found.judged} judged results pass, {found.weak} of them weakly (grade loose)"
     for verdict, n in sorted(found.counts.items(), key=lambda item: list(Verdict).index(item[0])):
         if verdict is not Verdict.PASS:
-            lines.append(f"{n} {verdict.value}")
+            yield f"{n} {verdict.value}"
     for origin in sorted({origin for origin, _ in found.origins if origin}):
         ok = found.origins[origin, Verdict.PASS]
         total = sum(n for (o, verdict), n in found.origins.items() if o == origin and verdict not in LEFT_OUT)
-        lines.append(f"  {origin}: {ok} of {total} pass")
-    lines += _known(found)
+        yield f"  {origin}: {ok} of {total} pass"
+    for cause in found.causes:
+        if not cause.failing:
+            yield from _wrapped(f"{cause.said}: {len(cause.results)}, the simplest {cause.results[0]}", "    ", "  ")
+    yield from _known(found)
     for reason, n in found.unsupported.most_common():
-        lines.append(f"not offered ({n}): {reason}")
+        yield from _wrapped(f"not offered ({n}): {reason}", "  ", "")
     for left in found.not_tested:
-        lines.append(f"not tested: {left.what}, {left.checks} checks: {left.reason}")
-    return "\n".join(lines)
+        yield from _wrapped(f"not tested: {left.what}, {left.checks} checks: {left.reason}", "  ", "")
 
 
 def _known(found: Summary) -> list[str]:
@@ -110,7 +190,7 @@ def _known(found: Summary) -> list[str]:
     for reason, results in named.items():
         ids = ", ".join(sorted({result.deviation for result in results}))
         said = f"known deviation {ids} ({len(results)}): {reason}"
-        lines += textwrap.wrap(said, 110, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+        lines += _wrapped(said, "  ", "")
     if apart:
         lines.append(f"known deviations of composed and manual implementations ({apart}): see the page")
     return lines

@@ -28,6 +28,8 @@ LEFT_OUT = (Verdict.UNSUPPORTED, Verdict.UNAVAILABLE)
 Told = Callable[[Question, Finding, Result], None]
 """Told of every failure as it is found."""
 
+# A small input with few keywords is the simplest, in the format that people know best.
+_READABLE = ("float32", "float64", "bfloat16", "float16")
 _ZEROED = "gradient-lost", "a 16-bit gradient is 0, or of the wrong sign; its loose bound admits that (weak passes)"
 _WEAK = "weak", "within the loose bound only (weak passes)"
 
@@ -168,7 +170,7 @@ def _gather(
     gathered: _Gathered, question: Question, finding: Finding, line: Result, explained: tuple[Explained, ...]
 ) -> None:
     first = question.arrays[OPERATIONS[question.case.operation].first]
-    simplicity = (first.data.size, len(question.case.keywords))
+    simplicity = (first.data.size, len(question.case.keywords), _READABLE.index(question.format))
     if finding.verdict.failing:
         gathered.failed.append(
             Failed(line.key, line.clause, finding.kind, explained, simplicity, shared=line.shared),

@@ -22,7 +22,16 @@ from lossparity.known import KINDS, Deviation
 from lossparity.model import Backend
 from lossparity.record import Record
 
-__all__ = ["Registered", "compiler", "installed", "known_deviations", "registered", "report_writer", "resolve"]
+__all__ = [
+    "Registered",
+    "compiler",
+    "installed",
+    "known_deviations",
+    "read_known",
+    "registered",
+    "report_writer",
+    "resolve",
+]
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,7 @@ def known_deviations(frameworks: Iterable[str]) -> list[Deviation]:
     for framework in sorted(set(frameworks)):
         folder = folders.get(framework)
         if folder is not None and (folder / f"{framework}.yaml").is_file():
-            found += _read(folder / f"{framework}.yaml")
+            found += read_known(folder / f"{framework}.yaml")
     return found
 
 
@@ -138,7 +147,8 @@ def _folder(adapter: str) -> Path | None:
     return Path(places[0]) / "known_deviations" if places else None
 
 
-def _read(path: Path) -> list[Deviation]:
+def read_known(path: Path) -> list[Deviation]:
+    """Read a file of known deviations; UsageError for what is not one."""
     try:
         entries = msgspec.yaml.decode(path.read_bytes(), type=_File).deviations
     except (msgspec.MsgspecError, OSError) as error:

@@ -42,8 +42,8 @@ class Run:
     """What to run: `formats` restricts those of the cases, `named` are the backends that must be there.
 
     `target` is a user's function; `beside` is the framework's own backend, asked what that fails. `convention` is what
-    is right; `left_out` what is known beforehand not to be tested; `told` hears of every failure; `remember` may keep
-    references on disk.
+    is right; `only` names the checks `case/format` to run, all when empty; `left_out` is what is known not to
+    be tested. `told` hears of every failure; `remember` may keep references on disk.
     """
 
     backends: Sequence[Backend]
@@ -59,6 +59,7 @@ class Run:
     target: Target | None = None
     beside: Backend | None = None
     convention: Convention = SPEC
+    only: frozenset[str] = frozenset()
     left_out: Sequence[NotTested] = ()
     told: Told = silent
     remember: Remember = computed
@@ -69,7 +70,7 @@ class Run:
             Question(case, fmt, self.remember, self.convention)
             for case in self.cases
             for fmt in case.formats
-            if not self.formats or fmt in self.formats
+            if (not self.formats or fmt in self.formats) and (not self.only or f"{case.id}/{fmt}" in self.only)
         ]
         if self.convention == SPEC:
             return everything, []

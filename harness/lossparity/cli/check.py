@@ -5,13 +5,24 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lossparity.cli import contract, options
 from lossparity.cli.steps import load, page, remembering, require_sound_arithmetic, select
+from lossparity.errors import UsageError
+
+if TYPE_CHECKING:
+    from lossparity.plans import Finding, Question
+    from lossparity.record import Result
+
+
+def _share(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    if not 0 <= value <= 1:  # true for NaN
+        raise UsageError(f"--min-coverage {value:g} is no share", hint="a number from 0 to 1, as in 0.5")
+    return value
 
 
 @click.command()
@@ -24,10 +35,36 @@ from lossparity.cli.steps import load, page, remembering, require_sound_arithmet
 @contract.inplace_ok
 @contract.supports
 @contract.mode
+@click.option(
+    "--convention",
+    default="",
+    metavar="FIELD=CHOICE,…",
+    help="Judge by another named convention, as strictly, as in smoothing=K-1,mean=sum.",
+)
 @options.case
 @options.cases
 @options.format
 @options.grade
+@click.option(
+    "--min-coverage",
+    default=0.8,
+    show_default=True,
+    callback=_share,
+    help="The share of the obligatory results that has to be judged.",
+)
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.yaml",
+    help="Your own known deviations: they are no failures.",
+)
+@click.option("--last-failed", is_flag=True, help="Only the checks that failed last time, or all when none did.")
+@click.option(
+    "--dump",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the inputs of every failure there, as npz.",
+)
 @options.timeout
 @options.no_cache
 @click.option(
@@ -44,10 +81,15 @@ def check(
     inplace_ok: bool,
     supports: tuple[str, ...],
     mode: str,
+    convention: str,
     globs: tuple[str, ...],
     paths: tuple[Path, ...],
     formats: tuple[str, ...],
     min_grade: str | None,
+    min_coverage: float,
+    known: Path | None,
+    last_failed: bool,
+    dump: Path | None,
     timeout: float,
     no_cache: bool,
     record: Path | None,
@@ -60,34 +102,59 @@ def check(
     reduction). Keywords that it does not have make their checks unsupported. A NumPy function's gradient is its
     attribute `gradient`, called with the upstream gradient as its last positional argument. `lossparity init` writes a
     function of this form around a class, a tuple or a fused linear layer.
+
+    Failures are grouped by what explains them: another convention, or a mistake that is seen in such code.
     """
     require_sound_arithmetic()
     from lossparity import checking, console
     from lossparity.model import Grade
     from lossparity.record import Writer
+    from lossparity.reference import conventions
     from lossparity.target import Target
 
-    plan = checking.plan(
-        Target(target, operation, mapped, returns, inplace_ok, supports),
-        framework,
-        device,
-        select(load(paths), globs, formats),
-        formats,
-        Grade(min_grade or "loose"),
-        min_grade is not None,
-        timeout,
-        shlex.join(["lossparity", *sys.argv[1:]]),
-        mode,
-    )
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, remembering(no_cache) as remember:
+        wanted = checking.Wanted(
+            Target(target, operation, mapped, returns, inplace_ok, supports),
+            select(load(paths), globs, formats),
+            framework,
+            device,
+            mode,
+            formats,
+            Grade(min_grade) if min_grade else None,
+            conventions.convention(convention) if convention else conventions.SPEC,
+            known,
+            min_coverage,
+            timeout,
+            last_failed,
+            dump,
+            paths,
+            shlex.join(["lossparity", *sys.argv[1:]]),
+            remember,
+        )
         path = record or Path(scratch) / "run.jsonl"
-        with remembering(no_cache) as remember, Writer(path) as writer, console.progress() as told:
-            verdict = checking.check(replace(plan, remember=remember), writer, told)
-        click.echo(console.summary(verdict.summary, verdict.simplest_first))
+        checking.plan(wanted)  # what is wrong with it is said before a file is opened
+        with Writer(path) as writer, console.progress() as progress:
+            found = checking.check(wanted, writer, progress, _First())
+        inputs = {key: question for key, (question, _, _) in found.failures.items()}
+        click.echo(console.summary(found.summary, inputs=inputs, advice=found.advice))
         if record:
             click.echo(f"record: {record}")
         if report:
             click.echo(f"page:   {page(path, report)}")
-    for line in verdict.said:
+    for line in found.said:
         click.echo(line)
-    sys.exit(verdict.exit_code)
+    sys.exit(found.exit_code)
+
+
+class _First:
+    """Prints the first failure as soon as it is found."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def __call__(self, _question: Question, _finding: Finding, result: Result) -> None:
+        from lossparity import console
+
+        if not self._said:
+            click.echo(f"the first failure; the rest follows, by cause\n{console.failure(result)}\n")
+            self._said = True

@@ -71,7 +71,7 @@ def run(
             summary = run_plan(replace(plan, remember=remember), writer, told)
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; what was judged until now is in {output / 'run.jsonl'}") from None
-    click.echo(console.summary(summary, summary.failures))
+    click.echo(console.summary(summary))
     click.echo(f"record: {output / 'run.jsonl'}")
     click.echo(f"page:   {page(output / 'run.jsonl', output / 'report.html')}")
     sys.exit(summary.exit_code)

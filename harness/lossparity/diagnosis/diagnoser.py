@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,7 @@ _TRIED_LATER = 4
 _OF_LARGE = ("summed-in-16-bits", "not-shifted", "mean=all", "index-narrowed", "tail-dropped")
 # Results that pass: of how many elements at most they are kept, and how many contradictions are enough.
 _SMALL, _ENOUGH = 256, 3
+_HEADING = 60
 
 
 @dataclass(eq=False)
@@ -138,8 +140,8 @@ def _plain(finding: Finding) -> Explained | None:
         return Explained("inputs-modified")
     if finding.kind == "raises":
         # Messages alike but for their numbers are of one cause.
-        lines = finding.message.strip().splitlines()
-        return Explained(f"raises {re.sub(r'[0-9]+', 'N', lines[0]) if lines else ''}".strip(), said=finding.message)
+        first = re.sub(r"-?[0-9]+", "N", finding.message.strip().partition("\n")[0])
+        return Explained(textwrap.shorten(f"raises {first}", _HEADING, placeholder=" …"), said=finding.message)
     return None
 
 
