@@ -271,7 +271,31 @@ def test_shapes_must_be_equal(judged: Judged) -> None:
     for got, exact in (([1.0], 1.0), (1.0, [1.0]), ([[1.0, 1.0]], [1.0, 1.0]), ([1.0] * 3, [1.0] * 2), ([], 1.0)):
         found = judged(got, exact)
         assert (found.grade, found.kind, found.worst, found.histogram) == (Grade.WRONG, "shape", None, ())
-        assert found.message == f"shape {list(np.shape(got))} instead of {list(np.shape(exact))}"
+        assert found.message.startswith(f"shape {list(np.shape(got))} instead of {list(np.shape(exact))}")
+
+
+@pytest.mark.parametrize(
+    ("got", "exact", "said"),
+    [
+        (1.0, [1.0, 2.0], "it is reduced, where one result each is wanted"),
+        ([1.0, 2.0], 1.0, "it is not reduced"),
+        ([1.0], 1.0, "a scalar has no axis"),
+        ([[1.0], [2.0]], [1.0, 2.0], "an axis of length 1 is left"),
+        ([1.0] * 3, [1.0] * 2, ""),
+    ],
+)
+def test_a_wrong_shape_says_what_it_looks_like(judged: Judged, got: Any, exact: Any, said: str) -> None:
+    assert judged(got, exact).message.partition("]: ")[2] == said
+
+
+@pytest.mark.parametrize(
+    ("fmt", "result", "said"),
+    [("float32", "float64", "promoted"), ("float64", "float32", "narrowed"), ("float16", "bfloat16", "")],
+)
+def test_a_wrong_format_says_which_way_it_went(judged: Judged, fmt: str, result: str, said: str) -> None:
+    message = judged(1.0, 1.0, fmt=fmt, result=result).message
+    assert said in message
+    assert bool(said) == (": it was" in message)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

@@ -92,7 +92,12 @@ def test_a_right_value_passes_with_its_grade() -> None:
         (produced(unmodified=False), Verdict.FAIL, "modified", "the inputs were modified (clause M6)"),
         (produced(SOFTMAX), Verdict.FAIL, "shape", "shape [3] instead of [1, 3]"),
         (produced([SOFTMAX * 2]), Verdict.FAIL, "shape", "shape [1, 6] instead of [1, 3]"),
-        (produced(fmt="float32"), Verdict.FAIL, "format", "format float32 instead of float64"),
+        (
+            produced(fmt="float32"),
+            Verdict.FAIL,
+            "format",
+            "format float32 instead of float64: it was narrowed on the way",
+        ),
         (produced([[0, 0, 1]], "int64"), Verdict.FAIL, "format", "format int64 instead of float64"),
         (produced([[math.nan, *SOFTMAX[1:]]]), Verdict.FAIL, "nan", ""),
         (produced([[math.inf, *SOFTMAX[1:]]]), Verdict.FAIL, "inf", ""),

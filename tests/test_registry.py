@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from lossparity.errors import UnavailableError, UsageError
 from lossparity.model import Backend
-from lossparity.registry import installed, known_deviations, registered, report_writer, resolve
+from lossparity.registry import (
+    compiler,
+    installed,
+    known_deviations,
+    read_known,
+    registered,
+    report_writer,
+    resolve,
+)
 
 
 def distribution(folder: Path, entry_points: str, name: str = "ghost-backends") -> None:
@@ -135,9 +144,36 @@ def test_a_mistake_in_known_deviations_is_refused_with_its_file(
     path = declare(ghost, ENTRY.replace(old, new))
     with pytest.raises(UsageError) as caught:
         known_deviations(["here"])
-    assert caught.value.where == str(path)
+    at = re.fullmatch(re.escape(str(path)) + r"(:4)?", caught.value.where or "")
+    assert at, caught.value.where
+    assert bool(at[1]) == ("not a file" not in caught.value.message or "$.deviations[0]" in caught.value.message)
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_a_users_own_file_is_for_every_backend_where_it_names_none(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(ENTRY.replace("framework: here\n", "").replace("    backends: [here.fast]\n", ""))
+    (deviation,) = read_known(path)
+    assert (deviation.id, deviation.backends) == ("here/a", ("*",))
+    assert deviation.covers("suite/a/x@torch.target+compile", "value", "1.5")
+
+
+def test_a_mistake_is_at_the_line_of_its_entry(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    entry = ENTRY[ENTRY.index("  - id") :]
+    path.write_text(ENTRY + entry.replace("kind: nan", "kind: nann"))
+    with pytest.raises(UsageError) as caught:
+        read_known(path)
+    assert caught.value.where == f"{path}:10"
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        read_known(tmp_path / "none.yaml")
+
+
+def test_compiled_modes_are_called_as_their_frameworks_call_them() -> None:
+    assert [compiler(name) for name in ("torch", "jax", "tensorflow", "numpy", "stranger")] == [
+        *("compile", "jit", "xla", "", "compiled")
+    ]
 
 
 def test_a_file_in_the_current_folder_declares_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def test_the_cause_of_every_failure_is_recorded(every: Ran) -> None:
     assert said[4][0] == "nan"
     assert said[5] == ("", "not yet")
     assert said[6] == ("modified", "the inputs were modified (clause M6)")
-    assert said[7] == ("format", "format float32 instead of float64")
+    assert said[7] == ("format", "format float32 instead of float64: it was narrowed on the way")
     assert said[8][0] == "timeout"
     assert "no answer in 2 s" in said[8][1]
 

@@ -18,6 +18,7 @@ from lossparity.casefile import nodes
 from lossparity.casefile.nodes import CaseError, Scalar
 from lossparity.casefile.values import integer, number
 from lossparity.errors import UsageError
+from lossparity.inputs import build
 from lossparity.model import Case, Published, Recipe
 from lossparity.suite import built_in, digest, load, select
 
@@ -497,6 +498,7 @@ cases:
     gradient: true
     upstream: [0.5, -2]
     formats: [float32]
+    compiled: true
     one_of: [nan, limit]
     published: {figures: [0, -5.5700], exact: [0, -5.5701], decimals: 4, remark: Added up from rounded numbers.}
   - {id: plain, clause: S1, operation: log_softmax, logits: [3, 4]}
@@ -520,7 +522,7 @@ cases:
     assert (full.operation, full.formats, full.gradient) == ("cross_entropy", ("float32",), True)
     assert full.one_of == ("nan", "limit")
     assert full.published == Published((0.0, -5.57), (0.0, -5.5701), 4, "Added up from rounded numbers.")
-    assert full.source == f"{path}:5"
+    assert (full.source, full.compiled) == (f"{path}:5", True)
     assert plain == Case(
         id="s/plain",
         suite="s",
@@ -533,7 +535,8 @@ cases:
         gradient=False,
         one_of=(),
         published=None,
-        source=f"{path}:20",
+        source=f"{path}:21",
+        compiled=False,
     )
 
 
@@ -746,6 +749,19 @@ def test_the_digest_does_not_see_the_order_of_keys(tmp_path: Path) -> None:
     turned = "logits: {scale: 2, seed: 1, generate: normal, shape: [2, 3]}"
     first, second = (digest(cases_of(tmp_path, instead(LOGITS, line))) for line in (written, turned))
     assert first == second
+
+
+def test_compiled_modes_have_few_of_the_built_in_cases_and_fewer_compilations() -> None:
+    """A compilation takes seconds: one for each operation, set of shapes, kind of target and set of keywords."""
+    tagged = [case for suite in load([built_in()]) for case in suite.cases if case.compiled]
+    assert {case.operation for case in tagged} == {"softmax", "log_softmax", "nll_loss", "cross_entropy"}
+    assert sum(len(case.formats) for case in tagged) <= 60
+    compiled = set()
+    for case in tagged:
+        arrays = build(case, case.formats[0])
+        kinds = tuple((name, array.shape, array.format) for name, array in arrays.items() if name != "upstream")
+        compiled.add((case.operation, kinds, tuple(case.keywords.items())))
+    assert len(compiled) <= 15
 
 
 def test_the_built_in_cases_are_those_beside_the_code_that_runs() -> None:

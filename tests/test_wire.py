@@ -56,6 +56,14 @@ def test_an_array_of_any_layout_arrives_in_c_order(name: str) -> None:
     assert np.array_equal(arrays["x"].data, data)
 
 
+def test_a_request_arrives_with_its_mode_and_an_exception_with_its_place() -> None:
+    request = Request("target", "softmax", {"logits": Array.of([1, 2], "float32")}, {}, "compiled")
+    assert wire.unpack_request(*sent(wire.pack_request(request))).mode == "compiled"
+    raised = wire.unpack_outcome(*sent(wire.pack_outcome(Raised("ValueError", "no", "f", "target", "mine.py:3"))))
+    assert isinstance(raised, Raised)
+    assert (raised.api, raised.origin, raised.where) == ("f", "target", "mine.py:3")
+
+
 def test_several_megabytes_arrive() -> None:
     big = Array("float32", np.random.RandomState(1).standard_normal((3, 700_001)).astype(np.float32))
     header, arrays = sent(wire.encode({"word": "after"}, {"big": big, "next": Array.of([1, 2], "int32")}))

@@ -140,7 +140,7 @@ def gone(process: int) -> bool:
         (GARBAGE, "its reply is not a message"),
         (ABSURD, "its reply is not a message (an array of shape [1000000000000000] is announced)"),
         (HANG_UP, "it closed its pipes"),
-        (EXIT, "exit status 3"),
+        (EXIT, "exit status 3: sys.exit(3) was called at "),
         (REAL_TIME, "killed by signal 3"),
     ],
 )

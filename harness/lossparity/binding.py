@@ -111,8 +111,8 @@ def bind(function: Callable[..., Any], operation: Operation, mapped: Mapping[str
     unmet = [name for name in needed if name not in filled and own.get(name, name) not in operation.keywords]
     if unmet:
         raise ImportError(
-            f"{shown} wants {', '.join(unmet)}, which nobody passes: {contract}; --map target=NAME says which "
-            "parameter an argument is, or wrap it (`lossparity init`)"
+            f"{shown} wants {', '.join(unmet)}, which nobody passes: {contract}; --map {positional[-1]}=NAME "
+            "says which parameter an argument is, or wrap it (`lossparity init`)"
         )
     return Binding(
         function,

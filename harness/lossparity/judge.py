@@ -54,11 +54,29 @@ def judge(got: Array, answer: Answer, *, flushed: bool) -> Judgement:
     """
     fmt = FORMATS[answer.format]
     if got.shape != answer.shape:
-        return _refused("shape", f"shape {list(got.shape)} instead of {list(answer.shape)}")
+        said = f"shape {list(got.shape)} instead of {list(answer.shape)}"
+        return _refused("shape", said + _of_shape(got.shape, answer.shape))
     if got.format != fmt.name and not (fmt.bits <= 16 and got.format == "float32"):
         allowed = f"{fmt.name} or float32" if fmt.bits <= 16 else fmt.name
-        return _refused("format", f"format {got.format} instead of {allowed}")
+        return _refused("format", f"format {got.format} instead of {allowed}{_of_format(got.format, fmt.bits)}")
     return _Judge(got, answer, Bounds(answer, flushed)).judgement()
+
+
+def _of_shape(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """Say what a wrong shape looks like, where that is plain."""
+    if not got:
+        return ": it is reduced, where one result each is wanted"
+    if not wanted:
+        return ": it is not reduced" if max(got) > 1 else ": a scalar has no axis"
+    if len(got) > len(wanted) and [n for n in got if n != 1] == [n for n in wanted if n != 1]:
+        return ": an axis of length 1 is left"
+    return ""
+
+
+def _of_format(got: str, bits: int) -> str:
+    if got not in FORMATS or FORMATS[got].bits == bits:
+        return ""
+    return ": it was promoted on the way" if FORMATS[got].bits > bits else ": it was narrowed on the way"
 
 
 def _refused(kind: str, message: str) -> Judgement:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import fnmatch
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from lossparity.errors import UnavailableError, UsageError, suggest
@@ -107,17 +109,17 @@ def resolve(patterns: Sequence[str]) -> tuple[list[Backend], set[str]]:
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     id: str
-    backends: tuple[str, ...]
     checks: tuple[str, ...]
     kind: str
     versions: str
     reason: str
+    backends: tuple[str, ...] = ("*",)
     link: str = ""
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    framework: str
     deviations: list[_Entry]
+    framework: str = ""
 
 
 def report_writer(name: str) -> Callable[[Record, Path], None]:
@@ -148,17 +150,40 @@ def _folder(adapter: str) -> Path | None:
 
 
 def read_known(path: Path) -> list[Deviation]:
-    """Read a file of known deviations; UsageError for what is not one."""
+    """Read a file of known deviations, an adapter's or a user's own; `backends` are all of them where none is named.
+
+    UsageError, with file:line where there is one, for what is not such a file.
+    """
     try:
-        entries = msgspec.yaml.decode(path.read_bytes(), type=_File).deviations
-    except (msgspec.MsgspecError, OSError) as error:
-        raise UsageError(f"not a file of known deviations: {error}", where=str(path)) from None
-    for entry in entries:
+        text = path.read_bytes()
+        entries = msgspec.yaml.decode(text, type=_File).deviations
+    except OSError as error:
+        raise UsageError(f"the known deviations cannot be read: {error.strerror}", where=str(path)) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        where = f"{path}{_line(text, _number(str(error)))}"
+        raise UsageError(f"not a file of known deviations: {error}", where=where) from None
+    for number, entry in enumerate(entries):
+        where = f"{path}{_line(text, number)}"
         if entry.kind not in KINDS:
             hint = suggest(entry.kind, KINDS, "kind")
-            raise UsageError(f"{entry.id}: unknown kind {entry.kind!r}", where=str(path), hint=hint)
+            raise UsageError(f"{entry.id}: unknown kind {entry.kind!r}", where=where, hint=hint)
         try:
             SpecifierSet(entry.versions)
         except InvalidSpecifier as error:
-            raise UsageError(f"{entry.id}: {error}", where=str(path), hint="as in '>=2.13,<2.14'") from None
+            raise UsageError(f"{entry.id}: {error}", where=where, hint="as in '>=2.13,<2.14'") from None
     return [Deviation(**msgspec.structs.asdict(entry)) for entry in entries]
+
+
+def _number(message: str) -> int | None:
+    """Return which entry a message of msgspec is about, as in `$.deviations[3].kind`."""
+    found = re.search(r"\$\.deviations\[(\d+)\]", message)
+    return int(found[1]) if found else None
+
+
+def _line(text: bytes, number: int | None) -> str:
+    """Return `:line` of an entry's beginning, or nothing where it cannot be told."""
+    if number is None:
+        return ""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    listed = next((value for key, value in root.value if key.value == "deviations"), None)
+    return f":{listed.value[number].start_mark.line + 1}" if listed else ""
