@@ -6,23 +6,23 @@ one of the backward pass is the gradient's outcome alone, so that the value is s
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Union
+from typing import Any, Mapping, Optional, Union
 
 import numpy as np
 
 from lossparity.formats import FORMATS, Array
-from lossparity.framework import Framework, Implementation, Unsupported
+from lossparity.framework import Entry, Framework, Implementation, Unsupported
 from lossparity.model import Declined, Produced, Raised, Request
 from lossparity.spec import OPERATIONS
 
-__all__ = ["call"]
+__all__ = ["call", "chosen"]
 
 _MOST_MESSAGE = 2000
 
 
 def call(framework: Framework, implementation: Implementation, request: Request) -> Union[Produced, Raised, Declined]:
     """Make one call of an implementation and say what came of it."""
-    entry = next((e for e in implementation.get(request.operation, ()) if e.accepts(request)), None)
+    entry = chosen(implementation, request)
     if entry is None:
         return Declined(f"{request.operation} with {_stated(request)} is not offered")
     try:
@@ -35,6 +35,11 @@ def call(framework: Framework, implementation: Implementation, request: Request)
         return Raised(type(error).__name__, _said(error), entry.api, entry.origin)
     gradient = _gradient(framework, pullback, tensors)
     return Produced(produced, gradient, entry.api, entry.origin, _unmodified(framework, request, tensors))
+
+
+def chosen(implementation: Implementation, request: Request) -> Optional[Entry]:
+    """Return the entry that makes a call, the first that accepts it; none where it is not offered."""
+    return next((e for e in implementation.get(request.operation, ()) if e.accepts(request)), None)
 
 
 def _stated(request: Request) -> str:

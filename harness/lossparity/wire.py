@@ -73,10 +73,14 @@ def _exactly(stream: BinaryIO, size: int, *, first: bool = False) -> bytearray:
     return buffer
 
 
-def pack_request(request: Request) -> list[bytes]:
-    """Encode a request for the worker."""
-    header = {"variant": request.variant, "operation": request.operation, "keywords": dict(request.keywords)}
-    return encode(header, request.arrays)
+def pack_request(request: Request, *, written: bool = False) -> list[bytes]:
+    """Encode a request for the worker; `written` asks how the call is written instead of for its outcome."""
+    header: dict[str, Any] = {
+        "variant": request.variant,
+        "operation": request.operation,
+        "keywords": dict(request.keywords),
+    }
+    return encode({**header, "written": True} if written else header, request.arrays)
 
 
 def unpack_request(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Request:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Mapping
 from lossparity import wire
 from lossparity.call import call
 from lossparity.framework import Framework, Implementation, Unsupported
-from lossparity.model import Declined, Raised
+from lossparity.model import Declined, Raised, Request
 
 __all__ = ["main"]
 
@@ -56,9 +56,13 @@ def _construct(adapter: str, device: str) -> Framework:
 def _serve(framework: Framework, variants: Mapping[str, Implementation], requests: BinaryIO, replies: BinaryIO) -> None:
     while True:
         try:
-            request = wire.unpack_request(*wire.read(requests))
+            header, arrays = wire.read(requests)
         except EOFError:
             return
+        request = wire.unpack_request(header, arrays)
+        if header.get("written"):
+            _send(replies, _written(framework, variants, request))
+            continue
         if request.variant in variants:
             outcome = call(framework, variants[request.variant], request)
         else:
@@ -68,6 +72,17 @@ def _serve(framework: Framework, variants: Mapping[str, Implementation], request
         except TypeError as error:  # an adapter returned something that cannot be sent
             parts = wire.pack_outcome(Raised("TypeError", str(error)))
         _write(replies, parts)
+
+
+def _written(framework: Framework, variants: Mapping[str, Implementation], request: Request) -> dict[str, Any]:
+    from lossparity.source import written
+
+    try:
+        return {"written": written(framework, variants.get(request.variant, {}), request)}
+    except Unsupported as error:
+        return {"problem": str(error)}
+    except Exception as error:  # noqa: BLE001 - a stranger's adapter may be written in a way that cannot be shown
+        return {"problem": f"{type(error).__name__}: {error}"}
 
 
 def _send(replies: BinaryIO, header: dict[str, Any]) -> None:
