@@ -17,10 +17,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lossparity import doctor, record
-from lossparity.checking import plan
+from lossparity.checking import Wanted, plan
 from lossparity.cli import main
 from lossparity.errors import UnavailableError
-from lossparity.model import Grade
 from lossparity.registry import registered
 from lossparity.suite import built_in, load
 from lossparity.target import Target
@@ -350,7 +349,7 @@ def test_no_known_deviation_excuses_a_users_function() -> None:
     cases = [case for suite in load([built_in()]) for case in suite.cases]
     for framework in ("torch", "numpy"):
         try:
-            planned = plan(Target("m:f", "cross_entropy"), framework, "cpu", cases, (), Grade.LOOSE, False, 60.0, "")
+            planned = plan(Wanted(Target("m:f", "cross_entropy"), cases, framework))
         except UnavailableError:
             continue
         assert planned.known == ()

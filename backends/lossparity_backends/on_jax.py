@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lossparity.formats import FORMATS, INTEGERS, Array
-from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Unsupported
+from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Phrases, Unsupported
 from lossparity.model import Keyword
 from lossparity_backends.calls import key, worked_example
 
@@ -92,6 +92,25 @@ class Jax:
                 raise Unsupported(f"jax.jit: {type(error).__name__}: {str(error).splitlines()[0]}") from error
 
         return compiled
+
+    @property
+    def phrases(self) -> Phrases:
+        """How calls are written as a script."""
+        on = "cpu" if self._device.platform == "cpu" else "gpu"
+        return Phrases(
+            imports=("import jax", "import jax.numpy as jnp"),
+            settings=(
+                'jax.config.update("jax_enable_x64", True)',
+                f'jax.config.update("jax_default_device", jax.devices("{on}")[0])',
+            ),
+            tensor="jnp.asarray({array})",
+            bfloat16="jax.lax.bitcast_convert_type(jnp.asarray({array}), jnp.bfloat16)",
+            call=("value, pullback = jax.vjp(lambda {first}: {call}, {first})",),
+            gradient=("(gradient,) = pullback(upstream.astype(value.dtype))",),
+            numbers="np.asarray({tensor}).astype(np.float64)",
+            format="{tensor}.dtype.name",
+            version="jax.__version__",
+        )
 
     @property
     def implementations(self) -> Mapping[str, Implementation]:

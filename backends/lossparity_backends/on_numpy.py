@@ -12,7 +12,7 @@ from typing import Any, Callable, Mapping
 import numpy as np
 
 from lossparity.formats import Array
-from lossparity.framework import COMPOSED, MANUAL, Entry, Implementation, Unsupported
+from lossparity.framework import COMPOSED, MANUAL, Entry, Implementation, Phrases, Unsupported
 from lossparity.model import Keyword
 from lossparity_backends.calls import worked_example
 
@@ -79,6 +79,22 @@ class Numpy:
     def compile(self, function: Callable[..., Any], keywords: Mapping[str, Keyword]) -> Callable[..., Any]:  # noqa: ARG002
         """Nothing can be compiled."""
         raise Unsupported("numpy has no compiler")
+
+    @property
+    def phrases(self) -> Phrases:
+        """How calls are written as a script."""
+        return Phrases(
+            imports=(),
+            settings=('np.seterr(all="ignore")',),
+            tensor="{array}",
+            bfloat16="{array}.view(bfloat16)",
+            call=("value = {call}",),
+            gradient=("gradient = {function}.gradient({first}{arguments})",),
+            numbers="np.asarray({tensor}).astype(np.float64)",
+            format="np.asarray({tensor}).dtype.name",
+            version="np.__version__",
+            bfloat16_imports=("from ml_dtypes import bfloat16",),
+        )
 
     @property
     def implementations(self) -> Mapping[str, Implementation]:

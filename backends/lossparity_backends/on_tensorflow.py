@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from lossparity.formats import FORMATS, INTEGERS, Array
-from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Unsupported
+from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Phrases, Unsupported
 from lossparity.model import Keyword, Request
 from lossparity_backends.calls import index_target, key, plain_rows, probability_target, worked_example
 
@@ -96,6 +96,31 @@ class TensorFlow:
                 raise Unsupported(f"XLA: {str(error).splitlines()[0]}") from error
 
         return compiled
+
+    @property
+    def phrases(self) -> Phrases:
+        """How calls are written as a script."""
+        on_cpu = ("tf.config.set_visible_devices([], 'GPU')",) if "CPU" in self._device else ()
+        return Phrases(
+            imports=(
+                "import os",
+                'os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"',
+                'os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # the same kernels on every processor',
+                "import tensorflow as tf",
+            ),
+            settings=(
+                *on_cpu,
+                "tf.config.threading.set_intra_op_parallelism_threads(1)",
+                "tf.config.threading.set_inter_op_parallelism_threads(1)",
+            ),
+            tensor="tf.constant({array})",
+            bfloat16="tf.bitcast(tf.constant({array}), tf.bfloat16)",
+            call=("with tf.GradientTape() as tape:", "    tape.watch({first})", "    value = {call}"),
+            gradient=("gradient = tape.gradient(value, {first}, output_gradients=tf.cast(upstream, value.dtype))",),
+            numbers="np.asarray({tensor}).astype(np.float64)",
+            format="{tensor}.dtype.name",
+            version="tf.__version__",
+        )
 
     @property
     def implementations(self) -> Mapping[str, Implementation]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lossparity.formats import Array
-from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Unsupported
+from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Phrases, Unsupported
 from lossparity.model import Keyword
 from lossparity_backends.calls import key, worked_example
 
@@ -116,6 +116,22 @@ class Torch:
         if len(self._variants) >= _MOST_VARIANTS:
             torch._dynamo.reset()
             self._variants = {(compiled, tuple(more), tuple((x.dtype, x.shape) for x in tensors))}
+
+    @property
+    def phrases(self) -> Phrases:
+        """How calls are written as a script."""
+        to = "" if self._device.type == "cpu" else f".to({str(self._device)!r})"
+        return Phrases(
+            imports=("import torch",),
+            settings=("torch.set_num_threads(1)",),
+            tensor="torch.from_numpy({array})" + to,
+            bfloat16="torch.from_numpy({array}.view(np.int16)).view(torch.bfloat16)" + to,
+            call=("{first}.requires_grad_()", "value = {call}"),
+            gradient=("(gradient,) = torch.autograd.grad(value, {first}, upstream.to(value.dtype))",),
+            numbers="{tensor}.detach().cpu().double().numpy()",
+            format='str({tensor}.dtype).replace("torch.", "")',
+            version="torch.__version__",
+        )
 
     @property
     def implementations(self) -> Mapping[str, Implementation]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from traceback import walk_tb
-from typing import Any, Callable, Mapping, Union
+from typing import Any, Callable, Mapping, Optional, Union
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from lossparity.framework import Entry, Framework, Implementation, Unsupported
 from lossparity.model import Declined, Produced, Raised, Request
 from lossparity.spec import OPERATIONS
 
-__all__ = ["call"]
+__all__ = ["call", "chosen"]
 
 _MOST_MESSAGE = 2000
 
@@ -25,7 +25,7 @@ _MOST_MESSAGE = 2000
 def call(framework: Framework, implementation: Implementation, request: Request) -> Union[Produced, Raised, Declined]:
     """Make one call of an implementation and say what came of it."""
     try:
-        entry = next((e for e in implementation.get(request.operation, ()) if e.accepts(request)), None)
+        entry = chosen(implementation, request)
     except Unsupported as error:
         return Declined(_said(error))
     if entry is None:
@@ -40,6 +40,11 @@ def call(framework: Framework, implementation: Implementation, request: Request)
         return Raised(type(error).__name__, _said(error), entry.api, entry.origin, _where(error, entry.file))
     gradient = _gradient(framework, entry, pullback, tensors)
     return Produced(produced, gradient, entry.api, entry.origin, _unmodified(framework, request, tensors))
+
+
+def chosen(implementation: Implementation, request: Request) -> Optional[Entry]:
+    """Return the entry that makes a call, the first that accepts it; none where it is not offered."""
+    return next((e for e in implementation.get(request.operation, ()) if e.accepts(request)), None)
 
 
 def _stated(request: Request) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lossparity.formats import FORMATS, Format, ulp
 from lossparity.reference import Certified, Flags, Floats
 
-__all__ = ["Distance", "measure"]
+__all__ = ["Distance", "measure", "overflow_of", "spacing_at"]
 
 _EXPONENT = np.int64(0x7FF0000000000000)
 
@@ -45,9 +45,9 @@ class Distance:
     def spacing(self, places: npt.NDArray[np.intp] | None = None) -> Floats:
         """Return the format's spacing at the exact values, of the whole block or at places of the flattened one."""
         if places is None:
-            return _spacing(self.exact, self.low, self.format)
+            return spacing_at(self.exact, self.low, self.format)
         low = None if self.low is None else self.low.ravel()[places]
-        return _spacing(self.exact.ravel()[places], low, self.format)
+        return spacing_at(self.exact.ravel()[places], low, self.format)
 
 
 def measure(
@@ -76,7 +76,7 @@ def measure(
     lost = certified.lost
     if lost is not None:  # nothing is known there, not even the class
         error = np.where(lost, 0.0, error)
-    spacing = _spacing(exact, certified.low, fmt)
+    spacing = spacing_at(exact, certified.low, fmt)
     doubt = _doubt(certified, exact, spacing, fmt)
     # Blocks are sized for the cache: every array that is not kept counts.
     ulps = np.divide(error, spacing, out=spacing)
@@ -89,25 +89,25 @@ def measure(
 
 def _same_class(got: Floats, exact: Floats, result: str, margin: Floats) -> Flags:
     """Whether NaN meets NaN, an infinity its like, or an infinity a number beyond the result format's range (D3)."""
-    overflow = _overflow(FORMATS[result])
+    overflow = overflow_of(FORMATS[result])
     reach = np.where(np.isfinite(margin), margin, 0.0)
     beyond = np.isinf(got) & np.isfinite(exact) & (np.sign(got) == np.sign(exact)) & (np.abs(exact) + reach >= overflow)
     # binary64 cannot hold a larger number, so an exact result beyond it stands as an infinity and may not be finite.
     return (np.isnan(got) & np.isnan(exact)) | (np.isinf(got) & (got == exact)) | beyond
 
 
-def _overflow(fmt: Format) -> float:
-    """The smallest number that rounds to infinity."""
+def overflow_of(fmt: Format) -> float:
+    """Return the smallest number that rounds to infinity."""
     return fmt.largest + float(ulp(fmt.largest, fmt)) / 2
 
 
 def _short_of_overflow(got: Floats, exact: Floats, fmt: Format) -> Floats:
     """How far from what rounds to infinity a number is for which an infinity was got: that much was lost at least."""
-    return np.where(np.isinf(got) & np.isfinite(exact), np.maximum(_overflow(fmt) - np.abs(exact), 0.0), 0.0)
+    return np.where(np.isinf(got) & np.isfinite(exact), np.maximum(overflow_of(fmt) - np.abs(exact), 0.0), 0.0)
 
 
-def _spacing(exact: Floats, low: Floats | None, fmt: Format) -> Floats:
-    """The format's spacing at the exact value: 2^(1-p) times the power of two at or below it, where it is normal."""
+def spacing_at(exact: Floats, low: Floats | None, fmt: Format) -> Floats:
+    """Return the format's spacing at the exact value: 2^(1-p) times the power of two at or below it, where normal."""
     if low is not None:
         # Just below a power of two the spacing is that of the binade below.
         exact = np.where(low * np.sign(exact) < 0, np.nextafter(exact, 0.0), exact)

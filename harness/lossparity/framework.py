@@ -14,7 +14,18 @@ from typing import Any, Callable, Mapping, Optional, Protocol
 from lossparity.formats import Array
 from lossparity.model import Keyword, Request
 
-__all__ = ["COMPOSED", "MANUAL", "NATIVE", "TARGET", "Entry", "Framework", "Implementation", "Unsupported", "always"]
+__all__ = [
+    "COMPOSED",
+    "MANUAL",
+    "NATIVE",
+    "TARGET",
+    "Entry",
+    "Framework",
+    "Implementation",
+    "Phrases",
+    "Unsupported",
+    "always",
+]
 
 NATIVE = "native"  # one public call of the framework does the spec's operation
 COMPOSED = "composed"  # this project's adapter builds it from the framework's primitives
@@ -50,12 +61,41 @@ class Entry:
     file: str = ""
 
 
+@dataclass(frozen=True)
+class Phrases:
+    """How the adapter's calls are written down in a script that stands alone (`lossparity show CHECK --script`).
+
+    Lines of Python in which the harness fills in `{first}`, the first argument's name; `{call}`, the call; `{array}`,
+    a NumPy array; `{tensor}`, a tensor's name; `{function}` and `{arguments}`, what is called and its other arguments,
+    each with a comma before it. They do what the adapter's methods do, and a test compares the results bit for bit.
+
+    `imports` come first and `settings` after them. `tensor` and `bfloat16` (from 16 bits as uint16) are expressions
+    like `to_device`; `call` assigns `value` and `gradient` assigns `gradient` like `vjp`; `numbers` and `format` are
+    expressions of a result: its exact values as a NumPy array of binary64, and the name of its format. `version` is
+    an expression too. `bfloat16_imports` are those that bfloat16 alone needs.
+    """
+
+    imports: tuple[str, ...]
+    settings: tuple[str, ...]
+    tensor: str
+    bfloat16: str
+    call: tuple[str, ...]
+    gradient: tuple[str, ...]
+    numbers: str
+    format: str
+    version: str
+    bfloat16_imports: tuple[str, ...] = ()
+
+
 Implementation = Mapping[str, "tuple[Entry, ...]"]
 """Operation name -> the ways to do it; the first that accepts the call is used."""
 
 
 class Framework(Protocol):
-    """An adapter's class; constructed with the device's name (`cpu`, `cuda`, `gpu`), or raising Unsupported."""
+    """An adapter's class; constructed with the device's name (`cpu`, `cuda`, `gpu`), or raising Unsupported.
+
+    It may have a property `phrases`, of type Phrases; without one its checks are not written as scripts.
+    """
 
     name: str
 

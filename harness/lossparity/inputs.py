@@ -21,14 +21,15 @@ from lossparity.spec import OPERATIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["GENERATORS", "Generator", "build", "input_hash"]
+__all__ = ["GENERATORS", "UPSTREAM", "Generator", "build", "input_hash"]
 
 Shape = tuple[int, ...]
 Values = np.ndarray[Any, Any]
 
 # Exact in every format, none of them 1 (all ones would hide a gradient that ignores its upstream), of both signs, and
 # seven in number, so that the rows of a matrix of 2 to 6 or 8 and more classes differ.
-_UPSTREAM = (1.5, -0.5, 2.0, 0.75, -1.25, 0.5, -2.0)
+UPSTREAM = (1.5, -0.5, 2.0, 0.75, -1.25, 0.5, -2.0)
+"""What an upstream gradient repeats where a case states none."""
 
 # NumPy draws by the polar method, x * sqrt(-2 ln(r) / r) with |x| <= sqrt(r) and r >= 2**-104: never beyond 12.01.
 _WIDEST = 13.0
@@ -59,7 +60,8 @@ class Generator:
     """A named generator: its function of a shape and parameters, and what a case may state.
 
     `numbers` and `integers` name its parameters by their type; those in `defaults` may be left out. `extremes` returns
-    the least and the greatest value that parameters can give.
+    the least and the greatest value that parameters can give. `code` is a NumPy expression of the same numbers, in
+    which the parameters, `{shape}` and the class `{axis}` are to be filled in: for scripts that stand alone.
     """
 
     make: Callable[..., Values]
@@ -67,13 +69,20 @@ class Generator:
     integers: tuple[str, ...]
     extremes: Callable[[Mapping[str, int | float]], tuple[float, float]]
     about: str
+    code: str
     defaults: Mapping[str, float] = field(default_factory=dict)
     indices: bool = False  # whether it can make an index target
 
 
 GENERATORS: dict[str, Generator] = {
     "constant": Generator(
-        _constant, ("value",), (), lambda p: (p["value"], p["value"]), "the same number everywhere", indices=True
+        _constant,
+        ("value",),
+        (),
+        lambda p: (p["value"], p["value"]),
+        "the same number everywhere",
+        "np.full({shape}, {value})",
+        indices=True,
     ),
     "normal": Generator(
         _normal,
@@ -81,6 +90,7 @@ GENERATORS: dict[str, Generator] = {
         ("seed",),
         lambda p: (p["offset"] - _WIDEST * abs(p["scale"]), p["offset"] + _WIDEST * abs(p["scale"])),
         "offset + scale * standard normal numbers",
+        "np.random.RandomState({seed}).standard_normal({shape}) * {scale} + {offset}",
         defaults={"scale": 1.0, "offset": 0.0},
     ),
     "integers": Generator(
@@ -89,6 +99,7 @@ GENERATORS: dict[str, Generator] = {
         ("below", "seed"),
         lambda p: (0, p["below"] - 1),
         "integers from 0 up, below `below`",
+        "np.random.RandomState({seed}).randint(0, {below}, size={shape}, dtype=np.int64)",
         indices=True,
     ),
     "peak": Generator(
@@ -97,6 +108,7 @@ GENERATORS: dict[str, Generator] = {
         ("at",),
         lambda p: (min(p["value"], p["rest"]), max(p["value"], p["rest"])),
         "`value` in class `at` of every row, `rest` in the others",
+        "np.where(np.indices({shape})[{axis}] == {at}, {value}, {rest})",
     ),
 }
 
@@ -120,7 +132,7 @@ def build(case: Case, fmt: str) -> dict[str, Array]:
             arrays["upstream"] = _array(case.inputs["upstream"], fmt)
         else:
             shape = value_shape(case.operation, arrays[operation.first].shape, case.keywords)
-            arrays["upstream"] = Array.of(np.resize(_UPSTREAM, shape), fmt)
+            arrays["upstream"] = Array.of(np.resize(UPSTREAM, shape), fmt)
     return arrays
 
 

@@ -185,5 +185,6 @@ def _line(text: bytes, number: int | None) -> str:
     if number is None:
         return ""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    listed = next((value for key, value in root.value if key.value == "deviations"), None)
+    entries = root.value if root else []
+    listed = next((value for key, value in entries if key.value == "deviations"), None)
     return f":{listed.value[number].start_mark.line + 1}" if listed else ""

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossparity.errors import UsageError
+from lossparity import registry
+from lossparity.errors import UnavailableError, UsageError
 from lossparity.formats import FORMATS, Array
 from lossparity.itemise import itemised
-from lossparity.model import Backend, Case, Grade, Outcome, Produced, Raised
+from lossparity.model import Backend, Case, Declined, Grade, Outcome, Produced, Raised
 from lossparity.plans import Finding, Question
 from lossparity.reference import Floats
 from lossparity.runner import Run, workers_for
+from lossparity.script import Reproduced
 from lossparity.spec import CLAUSES
+from lossparity.target import Target
 from lossparity.workers import Worker, WorkerStopped
 
-__all__ = ["Shown", "check_parts", "details", "put", "stages"]
+__all__ = ["Shown", "backends_of", "check_parts", "details", "put", "reproduce", "stages"]
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,59 @@ def check_parts(check: str, cases: Sequence[Case]) -> tuple[Case, str, str]:
     return found, fmt, backend
 
 
-def put(questions: Sequence[Question], backends: Sequence[Backend]) -> Iterator[tuple[Question, list[Shown]]]:
-    """Put questions to backends and judge the answers."""
-    with workers_for(Run(backends, [q.case for q in questions])) as workers:
+def put(
+    questions: Sequence[Question], backends: Sequence[Backend], target: Target | None = None
+) -> Iterator[tuple[Question, list[Shown]]]:
+    """Put questions to backends and judge the answers; `target` is a user's function."""
+    with workers_for(Run(backends, [q.case for q in questions], target=target)) as workers:
         for question in questions:
             yield (
                 question,
                 [_answer(worker, backend, question) for worker, theirs in workers.items() for backend in theirs],
             )
+
+
+def backends_of(name: str, target: str) -> list[Backend]:
+    """Return the backends of a check id: those of a name or glob, or FRAMEWORK.target for a user's function.
+
+    UsageError where the name and `target` (the function, or empty) do not go together.
+    """
+    backend = Backend.parse(name)
+    if (backend.variant == "target") is not bool(target):
+        said = "--target is for checks of FRAMEWORK.target" if target else f"{name} is a function of yours"
+        hint = "write case/format@FRAMEWORK.target" if target else "say which: --target FUNCTION, as `check` takes it"
+        raise UsageError(said, where=name, hint=hint)
+    if not target:
+        return registry.resolve([name])[0]
+    registry.resolve([backend.framework])
+    return [backend]
+
+
+def reproduce(question: Question, backends: Sequence[Backend], target: Target | None = None) -> Reproduced:
+    """Put one question to one backend, and have the child write how the call is made.
+
+    UsageError when there is more than one, or when the call cannot be written as a script; UnavailableError when it is
+    not there.
+    """
+    if len(backends) != 1:
+        raise UsageError(f"one backend at a time, not {len(backends)}", hint="name it without a glob")
+    (backend,) = backends
+    with workers_for(Run([backend], [question.case], target=target)) as workers:
+        (worker,) = workers
+        shown = _answer(worker, backend, question)
+        if worker.refused:
+            raise UsageError(
+                f"the target cannot be checked: {worker.unavailable}", where=target.where if target else ""
+            )
+        if shown.outcome is None:
+            raise UnavailableError(f"{backend} cannot be run: {shown.reason}")
+        try:
+            # Of what is not offered there is nothing to write, and the script says that.
+            written = {} if isinstance(shown.outcome, Declined) else worker.written(question.request(backend))
+        except WorkerStopped as stopped:
+            raise UsageError(f"the call cannot be written as a script: {stopped}", where=str(backend)) from None
+        details = dict(worker.details)
+    return Reproduced(question, backend, shown.outcome, shown.findings, details, written, shown.flushed)
 
 
 def _answer(worker: Worker, backend: Backend, question: Question) -> Shown:

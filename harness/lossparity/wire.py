@@ -73,15 +73,15 @@ def _exactly(stream: BinaryIO, size: int, *, first: bool = False) -> bytearray:
     return buffer
 
 
-def pack_request(request: Request) -> list[bytes]:
-    """Encode a request for the worker."""
-    header = {
+def pack_request(request: Request, *, written: bool = False) -> list[bytes]:
+    """Encode a request for the worker; `written` asks how the call is written instead of for its outcome."""
+    header: dict[str, Any] = {
         "variant": request.variant,
         "operation": request.operation,
         "keywords": dict(request.keywords),
         "mode": request.mode,
     }
-    return encode(header, request.arrays)
+    return encode({**header, "written": True} if written else header, request.arrays)
 
 
 def unpack_request(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Request:

@@ -11,12 +11,13 @@ import importlib
 import os
 import sys
 import traceback
-from typing import Any, BinaryIO, Mapping
+from typing import Any, BinaryIO, Mapping, Optional
 
 from lossparity import wire
 from lossparity.call import call
 from lossparity.framework import Framework, Implementation, Unsupported
-from lossparity.model import Declined, Raised
+from lossparity.model import Declined, Raised, Request
+from lossparity.target import Target, implementation
 
 __all__ = ["main"]
 
@@ -38,17 +39,16 @@ def main(arguments: list[str]) -> None:
         except Exception as error:  # noqa: BLE001 - whatever keeps a framework from starting is the reason shown
             _send(replies, {"unavailable": f"{type(error).__name__}: {error}"})
             return
-        if target:
-            from lossparity.target import Target, implementation
-
+        users = Target.from_json(target[0]) if target else None
+        if users:
             try:
-                variants["target"] = implementation(Target.from_json(target[0]))
+                variants["target"] = implementation(users)
             except ImportError as error:
                 _send(replies, {"unavailable": str(error), "refused": True})
                 return
         _send(replies, {"ready": described, "variants": sorted(variants), "uncompiled": uncompiled})
         try:
-            _serve(framework, variants, requests, replies)
+            _serve(framework, variants, users, requests, replies)
         except SystemExit as left:
             line = traceback.extract_tb(left.__traceback__)[-1]
             sys.stderr.write(f"sys.exit({left.code!r}) was called at {line.filename}:{line.lineno}\n")
@@ -70,12 +70,22 @@ def _construct(adapter: str, device: str) -> Framework:
     return made
 
 
-def _serve(framework: Framework, variants: Mapping[str, Implementation], requests: BinaryIO, replies: BinaryIO) -> None:
+def _serve(
+    framework: Framework,
+    variants: Mapping[str, Implementation],
+    users: Optional[Target],
+    requests: BinaryIO,
+    replies: BinaryIO,
+) -> None:
     while True:
         try:
-            request = wire.unpack_request(*wire.read(requests))
+            header, arrays = wire.read(requests)
         except EOFError:
             return
+        request = wire.unpack_request(header, arrays)
+        if header.get("written"):
+            _send(replies, _written(framework, variants, request, users))
+            continue
         if request.variant in variants:
             outcome = call(framework, variants[request.variant], request)
         else:
@@ -85,6 +95,19 @@ def _serve(framework: Framework, variants: Mapping[str, Implementation], request
         except TypeError as error:  # an adapter returned something that cannot be sent
             parts = wire.pack_outcome(Raised("TypeError", str(error)))
         _write(replies, parts)
+
+
+def _written(
+    framework: Framework, variants: Mapping[str, Implementation], request: Request, users: Optional[Target]
+) -> dict[str, Any]:
+    from lossparity.source import written
+
+    try:
+        return {"written": written(framework, variants.get(request.variant, {}), request, users)}
+    except Unsupported as error:
+        return {"problem": str(error)}
+    except Exception as error:  # noqa: BLE001 - a stranger's adapter may be written in a way that cannot be shown
+        return {"problem": f"{type(error).__name__}: {error}"}
 
 
 def _send(replies: BinaryIO, header: dict[str, Any]) -> None:

@@ -170,6 +170,24 @@ class Worker:
         deaths.clear()
         return outcome
 
+    def written(self, request: Request) -> dict[str, Any]:
+        """Return how a call is written as a script (`lossparity.source`); WorkerStopped when that cannot be told."""
+        if not self.wait_ready():
+            raise WorkerStopped(self.unavailable)
+        assert self._pipe is not None
+        self._pipe.deadline = time.monotonic() + self.timeout
+        try:
+            for part in wire.pack_request(request, written=True):
+                self._pipe.write(part)
+            header, _ = wire.read(self._pipe)  # type: ignore[arg-type]
+        except (EOFError, OSError, WireError, _Silence) as error:
+            cause, last = self._end(error, self.timeout)
+            raise WorkerStopped(f"{cause}: {last}" if last else cause) from None
+        if "written" not in header:
+            raise WorkerStopped(str(header.get("problem", "the worker gave no answer")))
+        found: dict[str, Any] = header["written"]
+        return found
+
     def stop(self, reason: str) -> None:
         """Have it asked no more, at once and from any thread: what is under way ends as a crash."""
         self.unavailable, self._stopped = self.unavailable or reason, True

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lossparity.cli import options
+from lossparity.cli import contract, options
 from lossparity.cli.steps import backends_named, load, require_sound_arithmetic, select
 from lossparity.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lossparity.model import Backend
+    from lossparity.plans import Question
+    from lossparity.script import Reproduced
+    from lossparity.show import Shown
 
 
 @click.command()
@@ -22,34 +25,84 @@ if TYPE_CHECKING:
 @click.option("-b", "--backend", "names", multiple=True, metavar="NAME", help="Backend name or glob; repeatable.")
 @options.cases
 @options.format
-def show(name: str, names: tuple[str, ...], paths: tuple[Path, ...], formats: tuple[str, ...]) -> None:
+@click.option("--script", "form", flag_value="script", help="Print the check as a Python script that stands alone.")
+@click.option("--issue", "form", flag_value="issue", help="Print a deviation as an issue to paste, in Markdown.")
+@click.option(
+    "--target",
+    metavar="FUNCTION",
+    default="",
+    help="Your own function, as `check` takes it; NAME is then case/format@FRAMEWORK.target.",
+)
+@contract.map_
+@contract.returns
+@contract.inplace_ok
+def show(
+    name: str,
+    names: tuple[str, ...],
+    paths: tuple[Path, ...],
+    formats: tuple[str, ...],
+    form: str | None,
+    target: str,
+    mapped: dict[str, str],
+    returns: str,
+    inplace_ok: bool,
+) -> None:
     """Show a suite stage by stage, a case number by number, or repeat one check.
 
-    NAME is a suite with printed figures (worked-example), a case id or glob, or a check id case/format@backend.
+    NAME is a suite with printed figures (worked-example), a case id or glob, or a check id case/format@backend; the
+    latter may end in #value or #gradient, which --script and --issue take alone.
     """
     require_sound_arithmetic()
-    from lossparity import registry
     from lossparity import show as showing
     from lossparity.plans import Question
+    from lossparity.target import Target
 
     suites = load(paths)
     cases = [case for suite in suites for case in suite.cases]
     if "@" in name and (names or formats):
         raise UsageError("a check id already names its backend and format", hint="leave out -b and --format")
-    backends, _ = backends_named(names)
+    if "@" not in name and (form or target):
+        word = f"--{form}" if form else "--target"
+        raise UsageError(
+            f"{word} is for one check, and {name!r} is no check id",
+            hint="one is case/format@backend, as `lossparity list --case GLOB` and the page show",
+        )
     if "@" in name:
         case, fmt, backend = showing.check_parts(name, cases)
-        questions, backends = [Question(case, fmt)], registry.resolve([backend])[0]
-    else:
-        chosen = select(suites, [name], formats)
-        if name in {suite.name for suite in suites} and any(case.published for case in chosen):
-            for library in backends if names else [_library(backends)]:
-                for line in showing.stages(chosen, library, formats[0] if formats else "float64"):
-                    click.echo(line)
-            return
-        questions = [Question(c, f) for c in chosen for f in c.formats if not formats or f in formats]
-    for question, shown in showing.put(questions, backends):
-        for line in showing.details(question, shown):
+        question, backends = Question(case, fmt), showing.backends_of(backend, target)
+        user = Target(target, case.operation, mapped, returns, inplace_ok) if target else None
+        if user:
+            user.check()
+        if form:
+            click.echo(_written(form, showing.reproduce(question, backends, user), name.partition("#")[2]), nl=False)
+        else:
+            _print(showing.put([question], backends, user))
+        return
+    backends, _ = backends_named(names)
+    chosen = select(suites, [name], formats)
+    if name in {suite.name for suite in suites} and any(case.published for case in chosen):
+        for library in backends if names else [_library(backends)]:
+            for line in showing.stages(chosen, library, formats[0] if formats else "float64"):
+                click.echo(line)
+        return
+    _print(showing.put([Question(c, f) for c in chosen for f in c.formats if not formats or f in formats], backends))
+
+
+def _written(form: str, about: Reproduced, quantity: str) -> str:
+    from lossparity import registry
+    from lossparity.issue import issue
+    from lossparity.script import script
+
+    if form == "script":
+        return script(about, quantity)
+    return issue(about, quantity, registry.known_deviations([about.backend.framework]))
+
+
+def _print(answered: Iterable[tuple[Question, list[Shown]]]) -> None:
+    from lossparity.show import details
+
+    for question, shown in answered:
+        for line in details(question, shown):
             click.echo(line)
         click.echo()
 

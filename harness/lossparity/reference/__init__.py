@@ -48,6 +48,8 @@ _TIERS: tuple[Enclosure, ...] = (
     *(Arbs.of(0.0, bits) for bits in (192, 768, 3072)),
 )
 
+# What no format can tell from 0.
+_TINIEST = 2.0**-1074
 
 E = TypeVar("E", bound=Enclosure)
 Plain = Mapping[str, npt.NDArray[Any] | float | str | None]
@@ -142,6 +144,16 @@ class Block:
         rows = self.answer.problem.rows(np.arange(self.answer.problem.count)[self.rows.positions][chosen])
         return Block(self.answer, rows, self.tier)
 
+    def within(self, relative: float) -> Block:
+        """Return the rows as the first tier encloses them whose radius is within a share of the values, or the last."""
+        block = self
+        while not block.last:
+            found = block.certified
+            if found.lost is None and np.all(found.radius <= np.maximum(relative * np.abs(found.high), _TINIEST)):
+                break
+            block = Block(self.answer, self.rows, block.tier + 1)
+        return block
+
     def narrowed(self, chosen: Flags) -> Block:
         """Return some of the rows as the next tier encloses them."""
         return Block(self.answer, self.some(chosen).rows, self.tier + 1)
@@ -227,18 +239,22 @@ class Answer:
 
     def at(self, places: npt.NDArray[np.intp]) -> Floats:
         """Return the nearest binary64 numbers to the exact values at places of the flattened result."""
-        if self.scalar:
-            return next(self.blocks()).certified.high[np.zeros(len(places), np.intp), 0]
-        positions, classes = self._placed(places)
-        unique, rows = np.unique(positions, return_inverse=True)
-        return Block(self, self.problem.rows(unique), self.first_tier).certified.high[rows, classes]
+        block, rows, classes = self.located(places)
+        return block.certified.high[rows, classes]
 
     def around(self, place: int) -> tuple[Block, int]:
         """Return the row that holds a place of the flattened result, as a block, and the place's class."""
+        block, _, classes = self.located(np.array([place]))
+        return block, int(classes[0])
+
+    def located(self, places: npt.NDArray[np.intp]) -> tuple[Block, npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return the rows that hold places of the flattened result, as a block, and the places' rows and classes."""
         if self.scalar:
-            return next(self.blocks()), 0
-        positions, classes = self._placed(np.array([place]))
-        return Block(self, self.problem.rows(positions), self.first_tier), int(classes[0])
+            zeros = np.zeros(len(places), dtype=np.intp)
+            return next(self.blocks()), zeros, zeros
+        positions, classes = self._placed(places)
+        unique, rows = np.unique(positions, return_inverse=True)
+        return Block(self, self.problem.rows(unique), self.first_tier), rows, classes
 
     def _placed(self, places: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return the positions and classes of places of the flattened result; class 0 where it has one a position."""
