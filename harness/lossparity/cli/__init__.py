@@ -8,6 +8,7 @@ from lossparity import __version__
 from lossparity.cli.check import check
 from lossparity.cli.doctor import doctor
 from lossparity.cli.endings import Group
+from lossparity.cli.explain import explain
 from lossparity.cli.listing import list_
 from lossparity.cli.report import report
 from lossparity.cli.run import run
@@ -26,5 +27,5 @@ def main() -> None:
     """
 
 
-for command in (check, doctor, list_, report, run, show):
+for command in (check, doctor, explain, list_, report, run, show):
     main.add_command(command)
