@@ -6,9 +6,8 @@ import math
 import textwrap
 from collections.abc import Iterator
 
-from lossparity.explaining import Explained, Explanation, Match
+from lossparity.explanations import Explained, Explanation, Match, Separation
 from lossparity.formats import FORMATS
-from lossparity.separating import Separation
 
 __all__ = ["account"]
 
@@ -36,8 +35,10 @@ def _lines(found: Explained) -> Iterator[str]:
         yield from _separated(apart)
     yield ""
     first = found.explanations[0]
-    at_once = "one departure at a time, as there are many logits" if found.most == 1 else f"up to {found.most} at once"
-    yield from _wrapped(f"Tried: {first.tried} formulas that give {first.distinct} numbers, departures {at_once}.", "")
+    at_once = "one departure at a time, for there are many logits"
+    if found.most > 1:
+        at_once = f"up to {found.most} departures at once"
+    yield from _wrapped(f"Tried: {first.tried} formulas, {first.distinct} different numbers; {at_once}.", "")
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -55,7 +56,7 @@ def _one(one: Explanation, found: Explained) -> Iterator[str]:
     if not one.matches:
         yield "  no convention explains it; the nearest:"
         for match in one.nearest:
-            yield from _matched(match, one, "  - ")
+            yield from _named(match, one, "  - ")
         return
     if one.format != found.format:
         yield from _wrapped(
@@ -68,15 +69,19 @@ def _one(one: Explanation, found: Explained) -> Iterator[str]:
     if one.chance >= 0.01:
         digits = f"{one.digits} digit{'s' * (one.digits != 1)}"
         yield from _wrapped(
-            f"Beware of chance: with {digits}, {one.chance:.2g} of the numbers tried would match by accident.", "  "
+            f"Beware of chance: with {digits}, {one.chance:.2g} matches by accident are expected.", "  "
         )
 
 
-def _matched(match: Match, one: Explanation, mark: str) -> Iterator[str]:
+def _named(match: Match, one: Explanation, mark: str) -> Iterator[str]:
     name = f"the loss spec, {match.reduction}" if not match.convention else f"{match.reduction}, {match.convention}"
     count = f" ({match.departures} departure{'s' * (match.departures != 1)})" if match.departures else ""
     yield f"{mark}{name}{count}"
     yield from _wrapped(f"{match.value:.17g}; {_distance(match, one)}", "    ")
+
+
+def _matched(match: Match, one: Explanation, mark: str) -> Iterator[str]:
+    yield from _named(match, one, mark)
     for step in match.steps:
         yield from _wrapped(step.formula, "    ")
         if step.users:
@@ -91,12 +96,15 @@ def _matched(match: Match, one: Explanation, mark: str) -> Iterator[str]:
 def _distance(match: Match, one: Explanation) -> str:
     ieee = FORMATS[one.format].ieee
     off = f"{match.ulp:.2g} ulp of {ieee} away" if match.ulp < 1e6 else f"{_relative(match, one)} away"
-    if one.matches and not match.all_digits:
-        off += f", of {match.allowed:.2g} that rounding explains"
     if one.text.startswith("array"):
         return f"{off} at the most"
-    agree = f"all {one.digits} digits" if match.all_digits else f"{match.digits} of {one.digits} digits"
-    return f"{off}; {agree} agree"
+    if match.all_digits:
+        return f"{off}; all {one.digits} digits agree"
+    if match.ulp <= 0.5:
+        return f"{off}: the nearest number of the format"
+    if one.matches:
+        off += f", of {match.allowed:.2g} that rounding explains"
+    return f"{off}; {match.digits} of {one.digits} digits agree"
 
 
 def _relative(match: Match, one: Explanation) -> str:

@@ -6,136 +6,27 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lossparity.errors import UsageError
+from lossparity.explanations import Explained, Explanation, Match, Step
 from lossparity.formats import FORMATS, ulp
-from lossparity.givens import Given, array, given, own_format
+from lossparity.givens import Given, given, own_format
+from lossparity.printed import Printed, printed
 from lossparity.reductions import MOST_DEPARTURES, Candidate, candidates
 from lossparity.reference import Floats
-from lossparity.separating import Separation, separation
+from lossparity.separating import separation
 from lossparity.variants import Choices, belongs, choice, departures, text
 
-__all__ = ["Explained", "Explanation", "Match", "Step", "explain"]
+__all__ = ["explain"]
 
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_NEAREST = 3
+# Decimal digits that tell every two numbers of a format apart.
+_DIGITS = {"float64": 17, "float32": 9, "bfloat16": 4, "float16": 5}
 # Numbers of binary64 this near each other are the same formula's, computed in two ways.
 _SAME = 2.0**-44
-
-
-@dataclass(frozen=True)
-class Step:
-    """One departure from the spec: what it changes, to what, its formula, who uses it and where that can be read."""
-
-    field: str
-    choice: str
-    formula: str
-    users: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Match:
-    """One way to arrive at a number, or near it.
-
-    `convention` is the text that `reference.conventions.convention` reads, empty for the spec's own; it may name fields
-    of `variants` too. `ulp` is the distance in units of the number's format and `allowed` what correct arithmetic may
-    be off by; of an array, that of the element that is farthest off, as are `value` and `digits`, the leading digits
-    that agree (`all_digits`: every one that was given). `alike` are the conventions, with their reductions, that give
-    the same number on this data. `total` and `divisor` are those of a mean.
-    """
-
-    convention: str
-    reduction: str
-    value: float
-    ulp: float
-    allowed: float
-    digits: int
-    all_digits: bool
-    steps: tuple[Step, ...]
-    departures: int
-    alike: tuple[str, ...] = ()
-    total: float | None = None
-    divisor: float | None = None
-
-    @property
-    def formula(self) -> str:
-        """What is computed differently from the spec, empty for its own."""
-        return "; ".join(step.formula for step in self.steps)
-
-    @property
-    def users(self) -> str:
-        """Who does so."""
-        return "; ".join(step.users for step in self.steps if step.users)
-
-    @property
-    def source(self) -> str:
-        """Where that can be read."""
-        return "; ".join(step.source for step in self.steps if step.source)
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What one number can be: every match, the fewest departures first; the `nearest` where there is none.
-
-    `text` is the number as it was given, `digits` its significant digits, `format` the format whose roundings were
-    allowed for. `tried` formulas gave `distinct` numbers; `chance` is how many of these one would expect to match by
-    accident.
-    """
-
-    text: str
-    value: float
-    digits: int
-    format: str
-    matches: tuple[Match, ...]
-    nearest: tuple[Match, ...]
-    tried: int
-    distinct: int
-    chance: float
-
-
-@dataclass(frozen=True)
-class Explained:
-    """The explanations of all numbers, what separates each from the first, and what was looked at.
-
-    `most` is the number of departures that were tried at once, `ignored` the number of positions that are ignored.
-    """
-
-    explanations: tuple[Explanation, ...]
-    separations: tuple[Separation, ...]
-    shape: tuple[int, ...]
-    soft: bool
-    positions: int
-    ignored: int
-    format: str
-    reason: str
-    most: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether every number is explained."""
-        return all(one.matches for one in self.explanations)
-
-    def __str__(self) -> str:
-        from lossparity.accounts import account
-
-        return account(self)
-
-
-@dataclass(frozen=True, eq=False)
-class _Number:
-    """A number as it was given: half a unit of its last digit is what its digits leave open."""
-
-    text: str
-    value: Floats
-    half: Floats
-    digits: int
 
 
 def explain(
@@ -156,7 +47,7 @@ def explain(
     for what is no input of a loss.
     """
     taken, reason = own_format(logits)
-    read = [_read(one) for one in numbers]
+    read = [printed(one) for one in numbers]
     keywords: dict[str, Any] = {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
     one = given(logits, target, **keywords, fmt=format or taken)
     _fit(one, read)
@@ -180,46 +71,22 @@ def explain(
     )
 
 
-def _read(number: Any) -> _Number:
-    if isinstance(number, list | tuple) or (isinstance(number, np.ndarray) and number.ndim):
-        values = np.asarray(array(number, "number"), dtype=np.float64)
-        if values.size == 0 or not np.isfinite(values).all():
-            raise UsageError("an array of losses has to hold finite numbers", hint="one for each position")
-        fmt = FORMATS.get(own_format(number, "losses")[0], FORMATS["float64"])
-        digits = {"float64": 15, "float32": 7, "bfloat16": 2, "float16": 3}[fmt.name]
-        return _Number(f"array of shape {values.shape}", values.reshape(-1), np.zeros(values.size), digits)
-    if isinstance(number, bool | np.bool_) or not isinstance(number, str | int | float | np.generic):
-        raise UsageError(f"{number!r} is no number", hint="a decimal such as 1.25, or an array")
-    said = str(number).strip()
-    if not _NUMBER.fullmatch(said):
-        raise UsageError(f"{said!r} is no finite number", hint="a decimal such as 1.25, -0.5 or 3.1e-4")
-    mantissa, _, exponent = said.lower().partition("e")
-    whole, _, decimals = mantissa.lstrip("+-").partition(".")
-    significant = (whole + decimals).lstrip("0") or "0"
-    value = float(said)
-    if not math.isfinite(value):
-        raise UsageError(f"{said} is beyond binary64", hint="a loss that has overflowed has no convention to find")
-    with np.errstate(over="ignore"):
-        half = 0.5 * float(np.float64(10.0) ** (int(exponent or "0") - len(decimals)))
-    return _Number(said, np.array([value]), np.array([half]), len(significant))
-
-
-def _fit(one: Given, numbers: Sequence[_Number]) -> None:
+def _fit(one: Given, numbers: Sequence[Printed]) -> None:
     if not numbers:
         raise UsageError("there is no number to explain", hint="give one or more, such as 1.25")
     count = one.first.count
     for number in numbers:
-        if number.value.size != count and number.text.startswith("array"):
+        if number.value.size != count and number.per_position:
             raise UsageError(
                 f"an {number.text} is not one loss for each of {count} positions", hint="give those of reduction='none'"
             )
 
 
-def _explained(one: Given, numbers: Sequence[_Number]) -> list[Explanation]:
+def _explained(one: Given, numbers: Sequence[Printed]) -> list[Explanation]:
     found: list[Explanation] = []
     kept: dict[bool, list[Candidate]] = {}
     for number in numbers:
-        per_position = number.text.startswith("array")
+        per_position = number.per_position
         if per_position not in kept:
             kept[per_position] = [
                 c for c in candidates(one, per_position=per_position) if per_position or np.isfinite(c.value).all()
@@ -228,22 +95,23 @@ def _explained(one: Given, numbers: Sequence[_Number]) -> list[Explanation]:
     return found
 
 
-def _explanation(one: Given, number: _Number, tried: list[Candidate]) -> Explanation:
+def _explanation(one: Given, number: Printed, tried: list[Candidate]) -> Explanation:
     unit = ulp(number.value, FORMATS[one.format])
     near: list[tuple[float, bool, Candidate]] = []
     for c in tried:
         away = np.abs(c.value.reshape(-1) - number.value)
-        off = float(np.max(np.where(np.isnan(away), np.inf, away) / unit))
+        with np.errstate(over="ignore"):
+            off = float(np.max(np.where(np.isnan(away), np.inf, away) / unit))
         near.append((off, bool(np.all(away <= number.half + c.allowed.reshape(-1))), c))
     hits = sorted((n for n in near if n[1]), key=lambda n: (n[2].departures, n[0]))
-    matches = _grouped(number, unit, _simplest(hits))
-    closest = sorted((n for n in near if math.isfinite(n[0])), key=lambda n: (n[0], n[2].departures))
-    nearest = () if matches else _grouped(number, unit, closest[: _NEAREST * 4])[:_NEAREST]
+    most = min(number.digits, _DIGITS[one.format])
+    matches = _grouped(number, unit, most, _simplest(hits))
+    nearest = () if matches else _grouped(number, unit, most, _closest(near))
     distinct, chance = _accidents(number, tried)
     return Explanation(
         number.text,
         float(number.value[0]),
-        number.digits,
+        most,
         one.format,
         matches,
         nearest,
@@ -267,7 +135,18 @@ def _simplest(hits: list[_Hit]) -> list[_Hit]:
     return kept
 
 
-def _grouped(number: _Number, unit: Floats, hits: list[_Hit]) -> tuple[Match, ...]:
+def _closest(near: list[_Hit]) -> list[_Hit]:
+    """The spec's own, the closest of one departure, and the closest of all, where that is closer."""
+    finite = [one for one in near if math.isfinite(one[0])]
+    found: list[_Hit] = []
+    for limit in (0, 1, max((one[2].departures for one in finite), default=0)):
+        best = min((one for one in finite if one[2].departures <= limit), key=lambda one: one[0], default=None)
+        if best is not None and best not in found:
+            found.append(best)
+    return found[::-1]
+
+
+def _grouped(number: Printed, unit: Floats, digits: int, hits: list[_Hit]) -> tuple[Match, ...]:
     """Put together what gives the same number; the simplest of each group is the match."""
     groups: list[list[Candidate]] = []
     for _, _, c in hits:
@@ -279,28 +158,29 @@ def _grouped(number: _Number, unit: Floats, hits: list[_Hit]) -> tuple[Match, ..
                     break
         else:
             groups.append([c])
-    return tuple(_match(number, unit, group) for group in groups)
+    return tuple(_match(number, unit, digits, group) for group in groups)
 
 
-def _match(number: _Number, unit: Floats, group: list[Candidate]) -> Match:
+def _match(number: Printed, unit: Floats, digits: int, group: list[Candidate]) -> Match:
     c, *others = group
     value, allowed = c.value.reshape(-1), c.allowed.reshape(-1)
     away = np.abs(value - number.value)
-    worst = int(np.argmax(away / unit))
-    off, size = float(away[worst]), abs(float(number.value[worst]))
-    every = bool(np.all(away <= np.maximum(number.half, 0.5 * unit)))
-    agree = number.digits if every else _agreeing(off, size, number.digits)
+    with np.errstate(over="ignore"):
+        off, room = away / unit, allowed / unit
+    worst = int(np.argmax(off))
+    every = bool(np.all(away <= number.half))
+    agree = digits if every else _agreeing(float(away[worst]), abs(float(number.value[worst])), digits)
     return Match(
         text(c.choices),
         c.reduction,
         float(value[worst]),
-        float(away[worst] / unit[worst]),
-        float(allowed[worst] / unit[worst]),
+        float(off[worst]),
+        float(room[worst]),
         agree,
         every,
         tuple(_step(field, name, c.choices) for field, name in c.choices),
         c.departures,
-        tuple(_named(other) for other in others if other.departures <= c.departures + 1),
+        tuple(_named(other) for other in others),
         c.total,
         c.divisor,
     )
@@ -322,7 +202,7 @@ def _agreeing(off: float, size: float, most: int) -> int:
     return max(0, min(most, math.floor(-math.log10(off / size))))
 
 
-def _accidents(number: _Number, tried: list[Candidate]) -> tuple[int, float]:
+def _accidents(number: Printed, tried: list[Candidate]) -> tuple[int, float]:
     """Count distinct numbers, and those expected within what was allowed if they lay evenly within a factor of 2."""
     if number.value.size > 1:
         return len({c.value.tobytes() for c in tried}), 0.0

@@ -63,6 +63,10 @@ class Given:
         """The rows along axis 1, or along the last where the shapes admit no other."""
         return next(iter(self.laid.values()))
 
+    def along(self, axis: str | None) -> Laid:
+        """Return the rows along an axis; None for the first."""
+        return self.first if axis is None else self.laid[axis]
+
     @property
     def ignored(self) -> npt.NDArray[np.bool_]:
         """The positions that are ignored (M,)."""

@@ -11,7 +11,7 @@ import numpy as np
 from lossparity.formats import FORMATS
 from lossparity.givens import Given
 from lossparity.reference import Floats
-from lossparity.rowlosses import RowLosses, errors, row_losses
+from lossparity.rowlosses import Losses, RowLosses, errors
 from lossparity.variants import OF_ROWS, Choices, departures, variants
 
 __all__ = ["MOST_DEPARTURES", "Candidate", "candidates", "counts"]
@@ -64,9 +64,11 @@ def candidates(given: Given, *, per_position: bool) -> Iterator[Candidate]:
         names = {**names, "axis": ()}  # the positions of another axis are others
     ends = list(variants(names, ("base", "form"), most))
     means = [(), *((("mean", name),) for name in names["mean"])]
-    for chosen in variants(names, OF_ROWS, most):
-        with np.errstate(all="ignore"):
-            rows = row_losses(given, dict(chosen))
+    losses, of_rows = Losses(given), list(variants(names, OF_ROWS, most))
+    if given.large:
+        losses.prepare(of_rows)
+    for chosen in of_rows:
+        rows = losses.of(chosen)
         for reduction, mean, value, allowed, total, divisor in _reduced(given, rows, radius, means, per_position):
             for end in ends:
                 choices = (*chosen, *mean, *end)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,8 +16,9 @@ from lossparity.reference import DOUBLE_DOUBLE, Answer, Block, Flags, Floats, Pr
 from lossparity.reference.approximate import Approximate
 from lossparity.reference.coefficients import own_weight
 from lossparity.reference.conventions import SPEC, Convention
+from lossparity.variants import Choices
 
-__all__ = ["RowLosses", "errors", "row_losses"]
+__all__ = ["Losses", "RowLosses", "errors"]
 
 _EXACT = Approximate.of(0.0, DOUBLE_DOUBLE)
 _FOR_ROWS = ("smoothing", "entropy", "weights", "softmax", "clip")
@@ -31,23 +34,66 @@ class RowLosses:
     samples: int
 
 
-def row_losses(given: Given, chosen: Mapping[str, str]) -> RowLosses:
-    """Return the losses under the choices of the fields `variants.OF_ROWS`, nearest binary64 numbers.
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """The losses of all positions, by choices of the fields `variants.OF_ROWS`; what is computed is kept.
 
-    They are certified (the reference's enclosures), but for the choices of `logits`, where the spec has no
-    operation for them: those are computed in binary64.
+    They are the nearest binary64 numbers, certified (the reference's enclosures), but for the choices of `logits` where
+    the spec has no operation for them: those are computed in binary64.
     """
-    laid = given.laid[chosen.get("axis", next(iter(given.laid)))]
-    ignored = np.zeros(laid.count, np.bool_) if laid.soft else laid.target.data == given.ignore_index
-    way = chosen.get("ignored")
-    loss, own = _losses(given, laid, chosen, given.ignore_index)
-    if way is not None and ignored.any():
+
+    given: Given
+    _kept: dict[Choices, tuple[Floats, Floats]] = field(default_factory=dict)
+
+    def prepare(self, every: Iterable[Choices]) -> None:
+        """Compute what these choices need, on all cores."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(self._honoured, {self._constant(_without(choices, "ignored"))[0] for choices in every}))
+
+    def of(self, choices: Choices) -> RowLosses:
+        """Return the losses under some choices."""
+        given, chosen = self.given, dict(choices)
+        laid = given.along(chosen.get("axis"))
+        ignored = np.zeros(laid.count, np.bool_) if laid.soft else laid.target.data == given.ignore_index
+        way = chosen.get("ignored")
+        loss, own = self._honoured(_without(choices, "ignored"))
+        if way is None or not ignored.any():
+            return RowLosses(loss, own, ~ignored, laid.samples)
+        loss, own = loss.copy(), own.copy()
         apart = replace(laid, logits=_some(laid.logits, ignored), target=_substitute(given, laid, way, ignored))
         # Their substitutes are in [0, K), where -1 ignores none.
         loss[ignored], own[ignored] = _losses(given, apart, chosen, -1)
         if way == "zeros":
             own[ignored] = 0.0 if given.weight is not None else 1.0
-    return RowLosses(loss, own, ~ignored if way is None else np.ones(laid.count, np.bool_), laid.samples)
+        return RowLosses(loss, own, np.ones(laid.count, np.bool_), laid.samples)
+
+    def _honoured(self, choices: Choices) -> tuple[Floats, Floats]:
+        """Loss and weight where ignored positions are ignored."""
+        rest, constant = self._constant(choices)
+        if rest not in self._kept:
+            chosen = dict(rest)
+            laid = self.given.along(chosen.get("axis"))
+            self._kept[rest] = _losses(self.given, laid, chosen, self.given.ignore_index)
+        loss, own = self._kept[rest]
+        return (np.where(self.given.ignored, 0.0, loss - constant), own) if constant else (loss, own)
+
+    def _constant(self, choices: Choices) -> tuple[Choices, float]:
+        """What is left of the choices where one is a constant that is subtracted from each loss, and that constant.
+
+        The entropy of a smoothed index is the same in every row without weights, and slow to compute in all of them.
+        """
+        given, chosen = self.given, dict(choices)
+        if not given.large or given.first.soft or given.weight is not None or "entropy" not in chosen:
+            return choices, 0.0
+        rest = _without(choices, "entropy")
+        row = Array.of(np.zeros((1, given.first.classes)), given.format)
+        one = Laid(row, Array("int64", np.zeros(1, np.int64)), 1)
+        kept, subtracted = (_losses(given, one, dict(each), -1)[0][0] for each in (rest, choices))
+        return rest, float(kept - subtracted)
+
+
+def _without(choices: Choices, name: str) -> Choices:
+    return tuple(one for one in choices if one[0] != name)
 
 
 def _some(array: Array, chosen: Flags) -> Array:

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from lossparity.explanations import Explanation, Match, Separation
 from lossparity.formats import FORMATS
 from lossparity.givens import Given
 from lossparity.reductions import counts
 from lossparity.reference.conventions import CONVENTIONS
 from lossparity.variants import FIELDS, choice
 
-if TYPE_CHECKING:
-    from lossparity.explaining import Explanation, Match
-
-__all__ = ["Separation", "separation"]
+__all__ = ["separation"]
 
 _MOST = 64
 """Of a ratio's numerator and denominator, where no count of the data explains it."""
-
-
-@dataclass(frozen=True)
-class Separation:
-    """Two numbers' ratio, and what makes it, in sentences; `found` where that is known."""
-
-    first: str
-    second: str
-    ratio: float
-    reasons: tuple[str, ...]
-    found: bool
+# With fewer than five digits there is always some ratio that fits.
+_TELLING = 1e-4
 
 
 def separation(a: Explanation, b: Explanation, given: Given) -> Separation:
@@ -96,6 +83,8 @@ def _guesses(a: Explanation, b: Explanation, ratio: float, given: Given) -> Iter
     if not math.isfinite(ratio) or ratio == 0:
         return
     slack = _slack(a) + _slack(b)
+    if slack > _TELLING:
+        return
     named = counts(given)
     values = {**named, "1": 1.0}
     seen: set[float] = set()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--ignore-index", type=int, default=-100, show_default=True, metavar="I", help="The target that is ignored."
 )
-@options.format
+@options.arithmetic
 def explain(
     logits: str,
     target: str,
@@ -33,7 +33,7 @@ def explain(
     weight: str | None,
     label_smoothing: float,
     ignore_index: int,
-    formats: tuple[str, ...],
+    fmt: str | None,
 ) -> None:
     """Say which convention each NUMBER comes from, on these LOGITS and this TARGET.
 
@@ -41,8 +41,6 @@ def explain(
     count, or a file with one loss for each position. Exit status: 0 when every number is explained, 1 when one is not.
     """
     _only_numbers(numbers)
-    if len(formats) > 1:
-        raise UsageError("there is one format to a loss", hint="give --format once")
     require_sound_arithmetic()
     from lossparity import arrayfiles
     from lossparity.explaining import explain as explained
@@ -54,7 +52,7 @@ def explain(
         weight=None if weight is None else arrayfiles.read(weight, flat=True),
         label_smoothing=label_smoothing,
         ignore_index=ignore_index,
-        format=formats[0] if formats else None,
+        format=fmt,
     )
     click.echo(str(found))
     sys.exit(0 if found.complete else 1)
