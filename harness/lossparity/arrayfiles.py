@@ -60,14 +60,15 @@ def _flattened(found: list[Any]) -> list[Any]:
 
 def _npy(path: Path, _name: str) -> Any:
     try:
-        return np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            return np.load(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise _unreadable(error) from None
 
 
 def _npz(path: Path, name: str) -> Any:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             names = list(archive.files)
             if not name and len(names) != 1:
                 raise UsageError(f"it holds {len(names)} arrays: {', '.join(names)}", hint="name one: FILE.npz:NAME")

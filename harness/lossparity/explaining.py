@@ -97,6 +97,8 @@ def _explained(one: Given, numbers: Sequence[Printed]) -> list[Explanation]:
 
 def _explanation(one: Given, number: Printed, tried: list[Candidate]) -> Explanation:
     unit = ulp(number.value, FORMATS[one.format])
+    with np.errstate(over="ignore"):  # a number that is 0 has the subnormal spacing
+        resolved = 1 + float(np.max(number.half / unit))
     near: list[tuple[float, bool, Candidate]] = []
     for c in tried:
         away = np.abs(c.value.reshape(-1) - number.value)
@@ -105,7 +107,7 @@ def _explanation(one: Given, number: Printed, tried: list[Candidate]) -> Explana
         near.append((off, bool(np.all(away <= number.half + c.allowed.reshape(-1))), c))
     hits = sorted((n for n in near if n[1]), key=lambda n: (n[2].departures, n[0]))
     most = min(number.digits, _DIGITS[one.format])
-    matches = _grouped(number, unit, most, _simplest(hits))
+    matches = _grouped(number, unit, most, _simplest(hits, resolved))
     nearest = () if matches else _grouped(number, unit, most, _closest(near))
     distinct, chance = _accidents(number, tried)
     return Explanation(
@@ -124,13 +126,13 @@ def _explanation(one: Given, number: Printed, tried: list[Candidate]) -> Explana
 _Hit = tuple[float, bool, Candidate]
 
 
-def _simplest(hits: list[_Hit]) -> list[_Hit]:
-    """Leave out what another match explains with a part of the same departures."""
+def _simplest(hits: list[_Hit], resolved: float) -> list[_Hit]:
+    """Leave out what another match explains with a part of the same departures, as well or to what is `resolved`."""
     kept: list[_Hit] = []
     for hit in hits:
-        atoms = set(hit[2].choices)
-        same = (one[2] for one in kept if one[2].reduction == hit[2].reduction)
-        if not any(set(one.choices) < atoms for one in same):
+        atoms, off = set(hit[2].choices), max(hit[0], resolved)
+        same = (one for one in kept if one[2].reduction == hit[2].reduction)
+        if not any(set(one[2].choices) < atoms and one[0] <= off for one in same):
             kept.append(hit)
     return kept
 

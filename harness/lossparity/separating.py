@@ -85,8 +85,7 @@ def _guesses(a: Explanation, b: Explanation, ratio: float, given: Given) -> Iter
     slack = _slack(a) + _slack(b)
     if slack > _TELLING:
         return
-    named = counts(given)
-    values = {**named, "1": 1.0}
+    values = {"1": 1.0, **counts(given)}
     seen: set[float] = set()
     for over, n in values.items():
         for under, d in values.items():
