@@ -6,4 +6,20 @@ command line's help does not pay for NumPy.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lossparity.explaining import explain
+
+__all__ = ["explain"]
+
 __version__ = "0.1.0.dev0"
+_PLACES = {"explain": "lossparity.explaining"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PLACES[name]), name)

@@ -8,6 +8,7 @@ from lossparity import __version__
 from lossparity.cli.check import check
 from lossparity.cli.doctor import doctor
 from lossparity.cli.endings import Group
+from lossparity.cli.explain import explain
 from lossparity.cli.export import export
 from lossparity.cli.init import init
 from lossparity.cli.listing import list_
@@ -28,5 +29,5 @@ def main() -> None:
     """
 
 
-for command in (check, doctor, export, init, list_, report, run, show):
+for command in (check, doctor, explain, export, init, list_, report, run, show):
     main.add_command(command)

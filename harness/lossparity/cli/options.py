@@ -10,7 +10,7 @@ import click
 from lossparity.errors import UsageError, suggest
 from lossparity.spec import FORMAT_ALIASES
 
-__all__ = ["case", "cases", "format", "grade", "no_cache", "timeout"]
+__all__ = ["arithmetic", "case", "cases", "format", "grade", "no_cache", "timeout"]
 
 _LONGEST = 86_400.0  # seconds: one day
 
@@ -49,6 +49,9 @@ cases = click.option(
 case = click.option("--case", "globs", multiple=True, metavar="GLOB", help="Only cases whose id matches; repeatable.")
 format = click.option(  # noqa: A001 - it is named as the option is
     "--format", "--dtype", "formats", multiple=True, type=_Format(), help="Only this format; repeatable."
+)
+arithmetic = click.option(
+    "--format", "--dtype", "fmt", type=_Format(), help="The format of the arithmetic, where it is not the logits' own."
 )
 grade = click.option(
     "--min-grade",
