@@ -97,6 +97,18 @@ class _LogSumExpSavedInSingle(_LogSumExpSubtractedInSingle):
         return np.exp(self.z(x))
 
 
+class _LogSumExpStepwise(_LogSumExpSubtracted):
+    """Every step rounded: the sum, its logarithm, p."""
+
+    def z(self, x: Values) -> Values:
+        m = self.largest(x)
+        logarithm = self.rounded(np.log(self.rounded(self.total(self.rounded(np.exp(self.rounded(x - m)))))))
+        return self.rounded(x - self.rounded(m + logarithm))
+
+    def backward_p(self, x: Values) -> Values:
+        return self.rounded(np.exp(self.z(x)))
+
+
 class _LastDropped(Evaluation):
     def total(self, e: Values) -> Values:
         return np.sum(e[:, : max(1, e.shape[1] - 1)], axis=1, keepdims=True)
@@ -354,6 +366,7 @@ ARITHMETIC: tuple[tuple[str, str, tuple[type[Evaluation], ...]], ...] = (
             _LogSumExpSaved,
             _LogSumExpSubtractedInSingle,
             _LogSumExpSavedInSingle,
+            _LogSumExpStepwise,
         ),
     ),
     (
