@@ -9,12 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lossparity.api import assert_conforms, check
     from lossparity.explaining import explain
 
-__all__ = ["explain"]
+__all__ = ["assert_conforms", "check", "explain"]
 
 __version__ = "0.1.0.dev0"
-_PLACES = {"explain": "lossparity.explaining"}
+_PLACES = {
+    "assert_conforms": "lossparity.api",
+    "check": "lossparity.api",
+    "explain": "lossparity.explaining",
+}
 
 
 def __getattr__(name: str) -> Any:

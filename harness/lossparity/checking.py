@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lossparity import failing
+import click
+
+from lossparity import console, failing
 from lossparity.errors import UnavailableError, UsageError, suggest
 from lossparity.judged import Summary
 from lossparity.model import Backend, Case, Grade, Recipe
@@ -93,7 +95,19 @@ class Checked:
 
     def advice(self, result: Result) -> tuple[str, ...]:
         """Say how one failure is repeated alone, and as a script that needs the framework and NumPy only."""
+        if self.wanted.target.where.startswith("pickle:"):
+            case, _, fmt = result.check.rpartition("@")[0].rpartition("/")
+            return (f"again: lossparity.check(…, case={case!r}, format={fmt!r})",)
         return f"again: {self.wanted.again(result)}", f"script: {self.wanted.script(result)}"
+
+    def text(self) -> str:
+        """Return what the command prints, in colour: the causes, the counts, what was not tested."""
+        inputs = {key: question for key, (question, _, _) in self.failures.items()}
+        return "\n".join((console.summary(self.summary, inputs=inputs, advice=self.advice), *self.said))
+
+    def __str__(self) -> str:
+        """Return the same without colour."""
+        return click.unstyle(self.text())
 
     @property
     def conforms(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from lossparity.binding import arguments_of, bind
 from lossparity.errors import UsageError, suggest
@@ -64,6 +64,11 @@ def _known(words: Iterable[str], known: Iterable[str], noun: str) -> None:
             raise UsageError(f"unknown {noun} {word!r}", hint=suggest(word, known, noun))
 
 
+def _named(where: str, function: Callable[..., Any]) -> str:
+    """Name a function in messages: as it was asked for, or, of a pickled one, as it was called."""
+    return getattr(function, "__qualname__", type(function).__name__) if where.startswith("pickle:") else where
+
+
 def implementation(target: Target) -> Implementation:
     """Import a user's function and make its table of one entry; ImportError says why it cannot be used.
 
@@ -82,7 +87,7 @@ def implementation(target: Target) -> Implementation:
 
     entry = Entry(
         bound.arranged(copying=target.inplace_ok),
-        target.where,
+        _named(target.where, function),
         TARGET,
         accepts,
         result,

@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> None:
     """Serve requests from file descriptor IN on file descriptor OUT."""
     source, sink, adapter, device, mode, *target = arguments
     os.dup2(2, 1)
+    os.environ["LOSSPARITY_CHILD"] = "1"  # whose own module calls `lossparity.check` again is told so
     with os.fdopen(int(source), "rb") as requests, os.fdopen(int(sink), "wb") as replies:
         try:
             framework = _construct(adapter, device)

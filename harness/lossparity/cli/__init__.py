@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from lossparity import __version__
@@ -21,7 +23,8 @@ __all__ = ["main"]
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "--version")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Certified conformance of softmax, log-softmax, NLL and cross-entropy, on any framework.
 
     Exit status: 0 conforms, 1 a failure, error, crash or time-out, 2 wrong use or a bad case file, 3 something asked

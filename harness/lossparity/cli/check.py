@@ -135,14 +135,11 @@ def check(
         checking.plan(wanted)  # what is wrong with it is said before a file is opened
         with Writer(path) as writer, console.progress() as progress:
             found = checking.check(wanted, writer, progress, _First())
-        inputs = {key: question for key, (question, _, _) in found.failures.items()}
-        click.echo(console.summary(found.summary, inputs=inputs, advice=found.advice))
+        click.echo(found.text())
         if record:
             click.echo(f"record: {record}")
         if report:
             click.echo(f"page:   {page(path, report)}")
-    for line in found.said:
-        click.echo(line)
     sys.exit(found.exit_code)
 
 

@@ -1,0 +1,152 @@
+"""What `import lossparity` offers to a program: the same engine as the commands, for a function that is at hand."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lossparity import checking, floating, suite
+from lossparity.cache import Cache
+from lossparity.checking import Checked, Wanted
+from lossparity.errors import LossparityError, UsageError, suggest
+from lossparity.formats import FORMATS
+from lossparity.judged import Summary, silent
+from lossparity.model import Case, Grade
+from lossparity.record import Writer
+from lossparity.reference import computed
+from lossparity.reference.conventions import SPEC
+from lossparity.reference.conventions import convention as read_convention
+from lossparity.spec import FORMAT_ALIASES
+from lossparity.target import Target
+
+__all__ = ["assert_conforms", "check"]
+
+_GRADES = ("exact", "faithful", "tight", "loose")
+
+
+def check(
+    function: Callable[..., Any] | str,
+    operation: str = "cross_entropy",
+    *,
+    framework: str = "numpy",
+    device: str = "cpu",
+    mode: str = "eager",
+    map: Mapping[str, str] | None = None,  # noqa: A002 - as the option is called
+    returns: str | int = "",
+    inplace_ok: bool = False,
+    supports: Iterable[str] = (),
+    convention: str = "",
+    case: str | Iterable[str] = (),
+    cases: str | Path | Iterable[str | Path] = (),
+    format: str | Iterable[str] = (),  # noqa: A002 - as the option is called
+    min_grade: str | None = None,
+    min_coverage: float = checking.LEAST_COVERAGE,
+    known: str | Path | None = None,
+    dump: str | Path | None = None,
+    record: str | Path | None = None,
+    timeout: float = 60.0,
+    cache: bool = True,
+) -> Checked:
+    """Judge a function under the suite, as `lossparity check` does, and return how it ended.
+
+    `function` is a callable of the spec's contract (docs/checking.md), or a text that names one as the command does. It
+    is pickled with cloudpickle and called in a process of its own, so that a crash or a hang costs one check. The
+    other arguments are the command's options: `case` globs of case ids, `cases` files or folders, `format` the only
+    formats, `supports` and `map` what the contract says. Raises UsageError for what is not understood, UnavailableError
+    where framework or device is absent; a finding is never an exception.
+    """
+    if os.environ.get("LOSSPARITY_CHILD"):
+        raise UsageError(
+            "lossparity.check is called while the function's own module is imported in a child",
+            hint='put the call under `if __name__ == "__main__":`, or into a test',
+        )
+    if fault := floating.self_test():
+        raise LossparityError(fault)
+    grade = _grade(min_grade)
+    paths = [Path(one) for one in _several(cases, Path)]
+    formats = tuple(_format(one) for one in _several(format, str))
+    chosen = _cases(paths, [*_several(case, str)], formats)
+    with tempfile.TemporaryDirectory() as scratch:
+        where = function if isinstance(function, str) else _pickled(function, Path(scratch) / "function.pickle")
+        wanted = Wanted(
+            target=Target(where, operation, dict(map or {}), str(returns), inplace_ok, tuple(supports)),
+            cases=chosen,
+            framework=framework,
+            device=device,
+            mode=mode,
+            formats=formats,
+            min_grade=grade,
+            convention=read_convention(convention) if convention else SPEC,
+            known=Path(known) if known else None,
+            min_coverage=min_coverage,
+            timeout=timeout,
+            dump=Path(dump) if dump else None,
+            paths=paths,
+            command="lossparity.check",
+        )
+        return _checked(wanted, Path(record) if record else Path(scratch) / "run.jsonl", cache)
+
+
+def assert_conforms(function: Callable[..., Any] | str, operation: str = "cross_entropy", **options: Any) -> None:
+    """Raise AssertionError, with the causes of all failures, unless a function conforms.
+
+    The arguments are those of `check`.
+    """
+    found = check(function, operation, **options)
+    if not found.conforms:
+        raise AssertionError(f"{operation} does not conform\n\n{found}")
+
+
+def _format(name: str) -> str:
+    known = [*FORMATS, *FORMAT_ALIASES]
+    if name not in known:
+        raise UsageError(f"unknown format {name!r}", hint=suggest(name, known, "format"))
+    return FORMAT_ALIASES.get(name, name)
+
+
+def _several(given: Any, kind: type) -> Iterable[Any]:
+    return (given,) if isinstance(given, (str, kind)) else given
+
+
+def _grade(name: str | None) -> Grade | None:
+    if name is not None and name not in _GRADES:
+        raise UsageError(f"unknown grade {name!r}", hint=suggest(name, _GRADES, "grade"))
+    return Grade(name) if name else None
+
+
+def _cases(paths: list[Path], globs: list[str], formats: tuple[str, ...]) -> list[Case]:
+    found = [one for each in suite.load(paths or [suite.built_in()]) for one in each.cases]
+    chosen = [one for one in suite.select(found, globs) if not formats or set(formats) & set(one.formats)]
+    if not chosen:
+        raise UsageError("no case is left to run", hint=f"none of the selected cases is in {', '.join(formats)}")
+    return chosen
+
+
+def _pickled(function: Callable[..., Any], to: Path) -> str:
+    """Write a function for the child, with the folders that its modules are found in; return how it is named."""
+    import cloudpickle
+
+    try:
+        text = cloudpickle.dumps(function)
+    except Exception as error:  # noqa: BLE001 - whatever a function holds may refuse in its own way
+        raise UsageError(
+            f"the function cannot be sent to another process: {type(error).__name__}: {error}",
+            hint="put it at the top of a module, and what it needs inside of it",
+        ) from None
+    to.write_bytes(pickle.dumps([str(Path(one).absolute()) for one in sys.path]) + text)
+    return f"pickle:{to}"
+
+
+def _checked(wanted: Wanted, record: Path, cache: bool) -> Checked:
+    def progress(_done: int, _total: int, _summary: Summary) -> None:
+        """A program watches nothing."""
+
+    with Writer(record) as writer, Cache() as kept:
+        remember = kept.remember if cache else computed
+        return checking.check(replace(wanted, remember=remember), writer, progress, silent)
