@@ -145,6 +145,16 @@ def test_few_digits_are_said_to_match_by_chance() -> None:
     assert few.tried == many.tried > few.distinct > 50
 
 
+def test_the_simplest_match_comes_first_and_not_the_nearest() -> None:
+    x, y = np.random.RandomState(2).standard_normal((4, 5)), np.array([0, 4, 2, 2])
+    number = f"{float(oracle.value('cross_entropy', x, y, weight=[1, 2, 3, 4, 5])):.1f}"
+    (one,) = explain(x, y, number, weight=[1, 2, 3, 4, 5]).explanations
+    steps = [match.departures for match in one.matches]
+    assert steps == sorted(steps)
+    assert steps[0] == 0 < steps[-1]
+    assert one.matches[0].ulp > min(match.ulp for match in one.matches)
+
+
 def test_numbers_of_binary32_are_explained_on_logits_of_binary64() -> None:
     x = np.random.RandomState(4).standard_normal((4, 5))
     number = np.float32(float(oracle.value("cross_entropy", x, np.array([0, 1, 2, 3]))) * (1 + 3e-8))
