@@ -30,6 +30,11 @@ def main(context: click.Context) -> None:
     Exit status: 0 conforms, 1 a failure, error, crash or time-out, 2 wrong use or a bad case file, 3 something asked
     for by name is missing, nothing was judged, or the floating-point self-test fails.
     """
+    # As https://no-color.org and https://force-color.org ask for; otherwise colour is for terminals.
+    if os.environ.get("NO_COLOR"):
+        context.color = False
+    elif os.environ.get("FORCE_COLOR"):
+        context.color = True
 
 
 for command in (check, doctor, explain, export, init, list_, report, run, show):
