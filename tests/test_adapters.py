@@ -15,7 +15,7 @@ from lossparity.formats import FORMATS, INTEGERS, Array
 from lossparity.model import Declined, Outcome, Produced, Raised, Request
 from lossparity.registry import registered
 from lossparity.target import Target
-from lossparity.workers import Worker
+from lossparity.workers import Worker, WorkerStopped
 
 # A target that gives back what the adapter made of its arguments; `reduction` says which.
 ECHO = """
@@ -205,6 +205,93 @@ def test_the_trait_subnormals_is_true(worker: Worker) -> None:
         assert p.tolist() == [[1, 0]]
     else:
         assert p[0, 1] == pytest.approx(math.exp(-90), abs=2 * 2.0**-149)
+
+
+COMPILED = """
+{imports}
+
+def cross_entropy(logits, target, label_smoothing=None, reduction="cube"):
+    if reduction == "decides":
+        return logits if bool({total} > 0) else -logits
+    if reduction == "tells":
+        return logits * (2 if {told} else 1)
+    if label_smoothing is not None:
+        return logits * (2 if isinstance(label_smoothing, float) else 3)
+    return logits * logits * logits
+"""
+IMPORTS = {"tensorflow": "import tensorflow as tf", "torch": "import torch"}
+
+
+@pytest.fixture(scope="module", params=[name for name in FRAMEWORKS if name != "numpy"])
+def compiling(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """A worker a framework that compiles."""
+    name: str = request.param
+    need(name)
+    path = tmp_path_factory.mktemp(name) / f"compiled_{name}.py"
+    total = "tf.reduce_sum(logits)" if name == "tensorflow" else "logits.sum()"
+    told = "torch.compiler.is_compiling()" if name == "torch" else "False"
+    path.write_text(COMPILED.format(imports=IMPORTS.get(name, ""), total=total, told=told))
+    target = Target(f"{path}:cross_entropy", "cross_entropy")
+    one = Worker(registered()[name].adapter, "cpu", 120.0, target, compiled=True)
+    assert one.wait_ready(), one.unavailable
+    if one.uncompiled:
+        one.close()
+        pytest.skip(one.uncompiled)
+    yield one
+    one.close()
+
+
+def compiled(worker: Worker, keywords: Any, logits: Array, **more: Array) -> Outcome:
+    arrays = {"logits": logits, "target": Array.of([0], "int64"), **more}
+    return worker.ask(Request("target", "cross_entropy", arrays, keywords, "compiled"))
+
+
+def test_a_compiled_function_has_its_value_and_gradient(compiling: Worker) -> None:
+    assert compiling.details["compiler"]
+    for fmt in FORMATS:
+        x = Array.of([[1, 2, -3]], fmt)
+        outcome = compiled(compiling, {}, x, upstream=Array.of([[1, 0.5, 2]], fmt))
+        assert value(outcome).tolist() == [[1, 8, -27]]
+        assert isinstance(outcome, Produced)
+        assert isinstance(outcome.gradient, Array), outcome.gradient
+        assert outcome.gradient.exact().tolist() == [[3, 6, 54]]
+
+
+def test_a_keyword_of_0_is_not_one_of_0_point_0(compiling: Worker) -> None:
+    x = Array.of([[1, 2]], "float32")
+    got = [value(compiled(compiling, {"label_smoothing": e}, x))[0, 0] for e in (0.0, 0, 0.0)]
+    assert got == [2, 3, 2]
+
+
+def test_python_that_depends_on_a_tensor_is_declined_where_it_is_compiled_and_only_there(compiling: Worker) -> None:
+    x = Array.of([[1, 2]], "float32")
+    outcome = compiled(compiling, {"reduction": "decides"}, x)
+    assert isinstance(outcome, Declined), outcome
+    assert outcome.reason.startswith(("torch.compile: ", "jax.jit: ", "tf.function: "))
+    assert "\n" not in outcome.reason
+    eager = Request(
+        "target", "cross_entropy", {"logits": x, "target": Array.of([0], "int64")}, {"reduction": "decides"}
+    )
+    assert value(compiling.ask(eager)).tolist() == [[1, 2]]
+
+
+def test_more_shapes_than_dynamo_compiles_by_itself_are_never_run_eagerly(compiling: Worker) -> None:
+    """Past 8 recompilations Dynamo gives up on a function; the others have no such limit."""
+    if "torch" not in compiling.details:
+        pytest.skip("only Dynamo has the limit")
+    for n in range(1, 11):
+        outcome = compiled(compiling, {"reduction": "tells"}, Array.of([[1] * n], "float32"))
+        assert value(outcome).tolist() == [[2] * n]
+
+
+def test_numpy_has_no_compiler() -> None:
+    worker = Worker(registered()["numpy"].adapter, "cpu", compiled=True)
+    assert worker.wait_ready()
+    assert worker.uncompiled == "numpy has no compiler"
+    with pytest.raises(WorkerStopped, match="numpy has no compiler"):
+        worker.ask(Request("", "softmax", {"logits": X}, {}, "compiled"))
+    assert isinstance(worker.ask(Request("", "softmax", {"logits": X})), Produced), "eager calls go on"
+    worker.close()
 
 
 X = Array.of([[0.1, 0.2, 0.3], [0.1, 0.1, 0.1]], "float32")

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
@@ -184,7 +185,6 @@ def _line(text: bytes, number: int | None) -> str:
     """Return `:line` of an entry's beginning, or nothing where it cannot be told."""
     if number is None:
         return ""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    entries = root.value if root else []
-    listed = next((value for key, value in entries if key.value == "deviations"), None)
+    root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    listed = next((value for key, value in root.value if key.value == "deviations"), None)
     return f":{listed.value[number].start_mark.line + 1}" if listed else ""
