@@ -117,7 +117,7 @@ class TensorFlow:
             bfloat16="tf.bitcast(tf.constant({array}), tf.bfloat16)",
             call=("with tf.GradientTape() as tape:", "    tape.watch({first})", "    value = {call}"),
             gradient=("gradient = tape.gradient(value, {first}, output_gradients=tf.cast(upstream, value.dtype))",),
-            numbers="np.asarray({tensor}).astype(np.float64)",
+            numbers="np.asarray({tensor}.numpy()).astype(np.float64)",
             format="{tensor}.dtype.name",
             version="tf.__version__",
         )

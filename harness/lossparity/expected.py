@@ -12,10 +12,10 @@ from lossparity.distance import spacing_at
 from lossparity.formats import FORMATS
 from lossparity.reference import Answer, Block, Flags, Floats
 
-__all__ = ["Expected", "elements", "whole"]
+__all__ = ["HALF_ULP", "Expected", "elements", "whole"]
 
-_NEAR = 2.0**-80
-"""Radius, as a share of the value, that a judgement cannot tell from none: 27 bits beyond binary64."""
+HALF_ULP = 2.0**-106
+"""Half an ulp of a double-double number, as a share of it: the radius around what is written down, if it can be had."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +41,15 @@ class Expected:
 def elements(answer: Answer, places: npt.NDArray[np.intp], *, flushed: bool) -> Expected:
     """Work out some elements of a result; `flushed` as the judge takes it: the backend's declared trait."""
     block, rows, classes = answer.located(places)
-    return _of(answer, block.within(_NEAR), flushed).at(places, rows, classes)
+    return _of(answer, block.within(HALF_ULP), flushed).at(places, rows, classes)
 
 
-def whole(answer: Answer, relative: float, *, flushed: bool) -> Expected:
-    """Work out the whole result, block by block, to a radius of `relative` times the value where that can be had."""
+def whole(answer: Answer, *, flushed: bool) -> Expected:
+    """Work out the whole result, block by block."""
     size = int(np.prod(answer.shape, dtype=np.intp))
     parts = []
     for block in answer.blocks():
-        found = _of(answer, block.within(relative), flushed)
+        found = _of(answer, block.within(HALF_ULP), flushed)
         rows, classes = (part.ravel() for part in np.indices(found.high.shape))
         places = np.array([answer.flat(block.rows, *at) for at in zip(rows.tolist(), classes.tolist(), strict=True)])
         parts.append(found.at(places.astype(np.intp), rows, classes))

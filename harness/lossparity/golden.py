@@ -32,9 +32,6 @@ VERSION = 1
 
 INDEX = "index.json"
 
-_HALF_ULP = 2.0**-106
-"""Half an ulp of a double-double number, as a share of it."""
-
 _NUMBERS = ("high", "low", "ulp", "tight", "loose")
 _FLAGS = ("open", "blank")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold: the same results make the same files
@@ -136,7 +133,7 @@ def _result(
     question: Question, quantity: Quantity, choice: str
 ) -> tuple[Mapping[str, np.ndarray[Any, Any]], dict[str, Any]]:
     answer = question.answer(choice, quantity)
-    found = whole(answer, _HALF_ULP, flushed=False)
+    found = whole(answer, flushed=False)
     kept: dict[str, np.ndarray[Any, Any]] = {name: getattr(found, name) for name in _NUMBERS}
     kept |= {name: getattr(found, name).astype(np.uint8) for name in _FLAGS if getattr(found, name).any()}
     keys = {name: f"{quantity}.{choice}.{name}" for name in kept}

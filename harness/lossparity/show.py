@@ -20,7 +20,7 @@ from lossparity.spec import CLAUSES
 from lossparity.target import Target
 from lossparity.workers import Worker, WorkerStopped
 
-__all__ = ["Shown", "backends_of", "check_parts", "details", "put", "reproduce", "stages"]
+__all__ = ["Shown", "backends_of", "check_parts", "details", "put", "reproduce", "reproduced", "stages"]
 
 
 @dataclass(frozen=True)
@@ -87,20 +87,23 @@ def reproduce(question: Question, backends: Sequence[Backend], target: Target | 
     (backend,) = backends
     with workers_for(Run([backend], [question.case], target=target)) as workers:
         (worker,) = workers
-        shown = _answer(worker, backend, question)
-        if worker.refused:
-            raise UsageError(
-                f"the target cannot be checked: {worker.unavailable}", where=target.where if target else ""
-            )
-        if shown.outcome is None:
-            raise UnavailableError(f"{backend} cannot be run: {shown.reason}")
-        try:
-            # Of what is not offered there is nothing to write, and the script says that.
-            written = {} if isinstance(shown.outcome, Declined) else worker.written(question.request(backend))
-        except WorkerStopped as stopped:
-            raise UsageError(f"the call cannot be written as a script: {stopped}", where=str(backend)) from None
-        details = dict(worker.details)
-    return Reproduced(question, backend, shown.outcome, shown.findings, details, written, shown.flushed)
+        return reproduced(worker, backend, question)
+
+
+def reproduced(worker: Worker, backend: Backend, question: Question) -> Reproduced:
+    """Put a question to a worker that is there already; errors as of `reproduce`."""
+    shown = _answer(worker, backend, question)
+    if worker.refused:
+        where = worker.target.where if worker.target else ""
+        raise UsageError(f"the target cannot be checked: {worker.unavailable}", where=where)
+    if shown.outcome is None:
+        raise UnavailableError(f"{backend} cannot be run: {shown.reason}")
+    try:
+        # Of what is not offered there is nothing to write, and the script says that.
+        written = {} if isinstance(shown.outcome, Declined) else worker.written(question.request(backend))
+    except WorkerStopped as stopped:
+        raise UsageError(f"the call cannot be written as a script: {stopped}", where=str(backend)) from None
+    return Reproduced(question, backend, shown.outcome, shown.findings, dict(worker.details), written, shown.flushed)
 
 
 def _answer(worker: Worker, backend: Backend, question: Question) -> Shown:

@@ -76,8 +76,8 @@ class Verdicts:
 
     def _right(self, expected: dict[tuple[Quantity, str], Expected]) -> Iterator[str]:
         yield "# What is right, certified by interval arithmetic. Each line: the element; its exact value, as the"
-        yield "# nearest binary64 number and what that leaves of it; one ulp of the format; tight and loose bound of"
-        yield "# the error. Wrong is what is outside the loose bound and an ulp or more away."
+        yield "# nearest binary64 number and what that leaves of it; one ulp of the format; tight and loose bound"
+        yield "# of the error. Wrong is what is outside the loose bound and an ulp or more away."
         for finding in self.findings:
             size = math.prod(self.shape(finding))
             if size > MOST:

@@ -1,0 +1,154 @@
+"""Scripts that stand alone: run where lossparity cannot be imported, they get the same bits and the same verdict."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from conftest import FRAMEWORKS, need
+from lossparity.formats import Array
+from lossparity.model import Backend, Case, Declined, Produced, Raised
+from lossparity.plans import Question
+from lossparity.runner import Run, workers_for
+from lossparity.script import Reproduced, script
+from lossparity.show import check_parts, reproduced
+from lossparity.suite import built_in, load
+
+# Runs scripts, one a line of its input, with every import of this project refused. For each, a line of JSON: the exit
+# status, what was printed, and the results as hex floats.
+RUNNER = """
+import contextlib, importlib.abc, io, json, sys
+
+class Refused(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0].startswith("lossparity"):
+            raise ImportError(f"{name} is refused")
+
+sys.meta_path.insert(0, Refused())
+for line in sys.stdin:
+    space, said, status = {"__name__": "__main__"}, io.StringIO(), None
+    with contextlib.redirect_stdout(said):
+        try:
+            exec(compile(json.loads(line), "script.py", "exec"), space)
+        except SystemExit as end:
+            status = end.code
+    got = {q: [form, [float(v).hex() for v in a.ravel()]] for q, (a, form) in space.get("got", {}).items()}
+    print(json.dumps([status, said.getvalue(), got]), file=sys.__stdout__, flush=True)
+"""
+
+CHECKS = {
+    "numpy": [
+        "worked-example/smoothed-reductions/reduction=sum/bfloat16@numpy",
+        "extreme-logits/masked-without-mass/float16@numpy",
+        "invalid-targets/negative/reduction=none/float64@numpy",
+        "half-precision/many-classes-peak/float16@numpy",
+        "extreme-logits/plus-infinity/float16@numpy.manual",
+        "half-precision/exp-overflow/float32@numpy.manual",
+        "class-axis/images-smoothing-term/reduction=none/float64@numpy",
+    ],
+    "torch": [
+        "worked-example/smoothed-reductions/reduction=sum/bfloat16@torch",
+        "extreme-logits/masked-without-mass/float16@torch",
+        "invalid-targets/negative/reduction=none/float64@torch",
+        "half-precision/many-classes-log/float16@torch",
+        "half-precision/many-rows/reduction=mean/float16@torch",
+        "half-precision/many-rows/reduction=none/bfloat16@torch",
+        "worked-example/one-hot/float16@torch",
+        "worked-example/log-softmax-row-sum/bfloat16@torch",
+        "extreme-logits/vanishing-log/float32@torch.manual",
+        "worked-example/exp/float64@torch.manual",
+        "extreme-logits/sixty-thousand-log/float16@torch",
+    ],
+    "tensorflow": [
+        "worked-example/smoothed-reductions/reduction=sum/bfloat16@tensorflow",
+        "extreme-logits/masked-without-mass/float16@tensorflow",
+        "invalid-targets/negative/reduction=none/float64@tensorflow",
+        "invalid-targets/negative/reduction=mean/float32@tensorflow.manual",
+        "half-precision/many-classes/float16@tensorflow",
+        "class-axis/images/float64@tensorflow",
+        "worked-example/one-hot/float32@tensorflow",
+        "extreme-logits/plus-infinity-log/bfloat16@tensorflow.manual",
+    ],
+    "jax": [
+        "worked-example/smoothed-reductions/reduction=sum/bfloat16@jax",
+        "extreme-logits/masked-without-mass/float16@jax",
+        "invalid-targets/negative/reduction=none/float64@jax",
+        "class-axis/images/float64@jax",
+        "worked-example/one-hot/bfloat16@jax",
+        "half-precision/many-rows/reduction=none/float16@jax",
+        "extreme-logits/vanishing-log/float32@jax.manual",
+        "extreme-logits/common-offset/logits=plus-1024/float16@jax.manual",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    return [case for suite in load([built_in()]) for case in suite.cases]
+
+
+def run(scripts: Sequence[str]) -> Iterator[tuple[int, str, dict[str, tuple[str, list[str]]]]]:
+    """Run scripts in one process that cannot import lossparity; yield exit status, words, and what each got."""
+    ended = subprocess.run(
+        [sys.executable, "-I", "-c", RUNNER],
+        input="\n".join(json.dumps(text) for text in scripts),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    for line in ended.stdout.splitlines():
+        status, said, got = json.loads(line)
+        yield status, said, {quantity: (form, values) for quantity, (form, values) in got.items()}
+
+
+def asked(framework: str, checks: Sequence[tuple[Case, str, str]]) -> Iterator[Reproduced]:
+    backends = [Backend(framework), Backend(framework, "manual")]
+    with workers_for(Run(backends, [case for case, _, _ in checks])) as workers:
+        (worker,) = workers
+        for case, fmt, backend in checks:
+            yield reproduced(worker, Backend.parse(backend), Question(case, fmt))
+
+
+def hexed(array: Array) -> list[str]:
+    return [float(value).hex() for value in array.exact().ravel()]
+
+
+def compare(framework: str, checks: Sequence[tuple[Case, str, str]]) -> Counter[bool]:
+    """Run the script of every check that has one, and compare; return how many deviated and how many did not."""
+    told = [about for about in asked(framework, checks) if not isinstance(about.outcome, Declined)]
+    deviating: Counter[bool] = Counter()
+    for about, (status, said, got) in zip(told, run([script(about) for about in told]), strict=True):
+        failing = any(finding.verdict.failing for finding in about.findings)
+        deviating[failing] += 1
+        assert status == int(failing), f"{about.check}: {said}"
+        if isinstance(about.outcome, Produced):
+            parts = {"value": about.outcome.value, "gradient": about.outcome.gradient}
+            expected = {quantity: (a.format, hexed(a)) for quantity, a in parts.items() if isinstance(a, Array)}
+            assert got == expected, about.check
+        else:
+            assert isinstance(about.outcome, Raised)
+            assert said.splitlines()[1].startswith(f"raised {about.outcome.type}: ")
+    return deviating
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_script_gets_the_same_bits_and_the_same_verdict_without_lossparity(framework: str, cases: list[Case]) -> None:
+    need(framework)
+    deviating = compare(framework, [check_parts(check, cases) for check in CHECKS[framework]])
+    assert deviating[True] and deviating[False], "both kinds have to be among them"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_built_in_check_has_such_a_script(framework: str, cases: list[Case]) -> None:
+    need(framework)
+    checks = [
+        (case, fmt, name) for case in cases for fmt in case.formats for name in (framework, f"{framework}.manual")
+    ]
+    assert sum(compare(framework, checks).values()) > len(checks) / 2
