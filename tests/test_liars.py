@@ -1,293 +1,190 @@
 """The built-in cases catch every liar, for the right reason, and flag no correct implementation.
 
-The share of liars caught is the mutation score; `liars` says what they are.
+The share of lies caught is the mutation score; docs/mutation.md says what it is, `liars` what they are. By default
+all NumPy liars are judged and the fixed set of the others, those of JAX by a sample of the questions; what is left is
+marked long.
 """
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import importlib
+import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from liars.honest import Losses
-from lossparity import suite
-from lossparity.call import call
-from lossparity.formats import FORMATS
-from lossparity.model import Backend, Grade, Verdict
-from lossparity.plans import Finding, Question
-from lossparity.spec import OPERATIONS
-from lossparity.target import Target, implementation
-from lossparity_backends.on_numpy import Numpy
+from conftest import FRAMEWORKS, need
+from liars import __main__ as score
+from liars import judging
+from liars.catalogue import ALL, CORRECT, FIXED, HONEST, LIARS, fixed
+from liars.entries import CATEGORIES, Correct, Liar
+from liars.judging import alone, flagged, judged, text, tried
+from lossparity.model import Verdict
+from lossparity.reference.conventions import ALTERNATIVES
+from lossparity.spec import CLAUSES
 
 TESTS = Path(__file__).parent
-BACKEND = Backend("numpy", "target")
-OFFERED = ("softmax", "log_softmax", "nll_loss", "cross_entropy")
-# Elements of the first argument: cases beyond are slow, and only who errs in long sums needs them to be caught.
-SMALL = 1000
-BOTH, VALUE, GRADIENT = ("value", "gradient"), ("value",), ("gradient",)
-
-Found = tuple[Question, Finding]
 
 
-@dataclass(frozen=True)
-class Liar:
-    """A liar, `module:name` in the package `liars`, and what it must be caught for.
-
-    `clauses`: operation -> the clauses under each of which some result must fail. Nothing may fail but the
-    `quantities`, `where` the lie can show, deviating in one of the `kinds` where they are stated.
-    """
-
-    name: str
-    clauses: Mapping[str, str]
-    where: Callable[[Question], bool]
-    quantities: tuple[str, ...] = BOTH
-    kinds: tuple[str, ...] = ()
-    large: bool = False
+def default(one: Liar | Correct) -> bool:
+    return not isinstance(one, Liar) or one.ci or one.framework == "numpy"
 
 
-def everywhere(_question: Question) -> bool:
-    return True
+def sampled(one: Liar | Correct) -> bool:
+    """Whether only a sample is asked by default: JAX compiles for each shape and format, and large cases are slow."""
+    return one.framework == "jax" or (isinstance(one, Correct) and one.name != HONEST)
 
 
-def logits(question: Question) -> np.ndarray:
-    x: np.ndarray = question.arrays[OPERATIONS[question.case.operation].first].exact()
-    return x
-
-
-def finite(question: Question) -> np.ndarray:
-    x = logits(question)
-    return x[np.isfinite(x)]
-
-
-def classes(question: Question) -> int:
-    x = logits(question)
-    return x.shape[min(1, x.ndim - 1)]
-
-
-def beyond(question: Question, size: float) -> bool:
-    return bool(np.any(np.abs(finite(question)) > size))
-
-
-def spread(question: Question) -> float:
-    return float(np.ptp(finite(question)))
-
-
-def smoothed(question: Question) -> bool:
-    return float(question.case.keywords.get("label_smoothing", 0)) > 0
-
-
-def weighted(question: Question) -> bool:
-    return "weight" in question.arrays
-
-
-def indexed(question: Question) -> bool:
-    return question.arrays["target"].format not in FORMATS
-
-
-def averaged(question: Question) -> bool:
-    return question.case.keywords.get("reduction", "mean") == "mean"
-
-
-def ignoring(question: Question) -> bool:
-    return bool(np.any(question.arrays["target"].exact() == question.case.keywords.get("ignore_index", -100)))
-
-
-def outside(question: Question) -> bool:
-    """Whether an index is outside [0, K) and not ignored."""
-    index = question.arrays["target"].exact()
-    index = index[index != question.case.keywords.get("ignore_index", -100)]
-    return indexed(question) and bool(np.any((index < 0) | (index >= classes(question))))
-
-
-def wide(question: Question) -> bool:
-    return FORMATS[question.format].bits > 16
-
-
-def in_softmaxes(clauses: str) -> Mapping[str, str]:
-    return dict.fromkeys(("softmax", "log_softmax", "cross_entropy"), clauses)
-
-
-def in_logarithms(clauses: str) -> Mapping[str, str]:
-    return dict.fromkeys(("log_softmax", "cross_entropy"), clauses)
-
-
-def in_losses(clauses: str) -> Mapping[str, str]:
-    return dict.fromkeys(("nll_loss", "cross_entropy"), clauses)
-
-
-LIARS = [
-    Liar("arithmetic:unshifted", in_softmaxes("S2 D2"), lambda q: beyond(q, 80) or bool(np.isposinf(logits(q)).any())),
-    Liar("arithmetic:log_sum_exp_subtracted", in_logarithms("S9"), lambda q: beyond(q, 80), VALUE),
-    Liar("arithmetic:last_class_dropped", in_softmaxes("S1 S2"), lambda q: classes(q) > 1),
-    Liar(
-        "arithmetic:tail_dropped",
-        {"softmax": "S1", "log_softmax": "S1", "cross_entropy": "C1"},
-        lambda q: classes(q) % 4 > 0,
-    ),
-    Liar("arithmetic:small_flushed", {"softmax": "S1", "cross_entropy": "S1"}, lambda q: spread(q) > 14),
-    Liar("arithmetic:clipped", in_logarithms("S2"), everywhere, VALUE, ("finite-wrong",)),
-    Liar("arithmetic:epsilon_in_logarithm", in_logarithms("S1"), everywhere, VALUE, ("finite-wrong",)),
-    Liar(
-        "arithmetic:summed_in_format",
-        in_softmaxes("D2"),
-        lambda q: not wide(q) and classes(q) > SMALL,
-        large=True,
-    ),
-    # Below exp(-9) binary16 has fewer bits than bfloat16.
-    Liar("arithmetic:coarse_exponentials", in_softmaxes("S1 S3"), lambda q: wide(q) or spread(q) > 9),
-    Liar("arithmetic:computed_in_binary32", in_softmaxes("S1"), lambda q: q.format == "float64"),
-    Liar(
-        "arithmetic:masked_as_least",
-        {"softmax": "S6", "log_softmax": "S3", "cross_entropy": "C4 C5"},
-        lambda q: bool(np.isneginf(logits(q)).any()),
-        VALUE,
-        ("finite-wrong",),
-    ),
-    Liar("arithmetic:nan_replaced", in_softmaxes("S4"), lambda q: bool(np.isnan(logits(q)).any()), VALUE),
-    Liar("arithmetic:twice", in_logarithms("S1 S2"), lambda q: classes(q) > 1, VALUE),
-    Liar("arithmetic:mixed_at_infinity", {"log_softmax": "S5"}, lambda q: bool(np.isposinf(logits(q)).any()), VALUE),
-    Liar("arithmetic:in_place", in_softmaxes("S2 S3"), wide, kinds=("modified",)),
-    Liar(
-        "arithmetic:classes_last",
-        {"softmax": "S1", "log_softmax": "S1", "cross_entropy": "N1"},
-        lambda q: logits(q).ndim > 2,
-    ),
-    Liar("arithmetic:logarithm_of_softmax", in_logarithms("S2"), lambda q: spread(q) > 80, VALUE, ("inf",)),
-    Liar("conventions:smoothing_over_others", {"cross_entropy": "C1 C2"}, smoothed),
-    Liar("conventions:smoothing_by_target_weight", {"cross_entropy": "C2"}, lambda q: smoothed(q) and weighted(q)),
-    Liar("conventions:ignored_smoothed", {"cross_entropy": "N2"}, lambda q: smoothed(q) and ignoring(q)),
-    Liar("conventions:smoothing_dropped", {"cross_entropy": "C1 C2"}, smoothed),
-    Liar("conventions:epsilon_in_binary32", {"cross_entropy": "C1"}, lambda q: smoothed(q) and q.format == "float64"),
-    Liar("conventions:weights_dropped", in_losses("N1"), weighted),
-    Liar("conventions:wrapped_around", in_losses("N4"), outside, kinds=("finite-wrong", "no-raise")),
-    Liar("conventions:clamped", in_losses("N4"), outside, kinds=("finite-wrong", "no-raise")),
-    Liar("conventions:mean_over_rows", in_losses("N1"), lambda q: weighted(q) and averaged(q) and indexed(q)),
-    Liar("conventions:ignored_counted", in_losses("N2"), lambda q: ignoring(q) and averaged(q)),
-    Liar("conventions:sum_for_mean", in_losses("N1"), lambda q: averaged(q) and indexed(q)),
-    Liar("conventions:gradient_undivided", in_losses("N1"), averaged, GRADIENT),
-    Liar("conventions:upstream_ignored", in_losses("N1"), everywhere, GRADIENT),
-    Liar(
-        "conventions:zero_times_infinity", {"cross_entropy": "S3 Q2"}, lambda q: not np.isfinite(logits(q)).all(), VALUE
-    ),
-    Liar(
-        "conventions:ignored_read",
-        {"cross_entropy": "N2"},
-        lambda q: ignoring(q) and not np.isfinite(logits(q)).all(),
-        VALUE,
-        ("nan",),
-    ),
-    Liar("conventions:mass_taken_for_one", {"cross_entropy": "Q1"}, lambda q: weighted(q) or not indexed(q), GRADIENT),
-]
-LIES = [(liar, operation) for liar in LIARS for operation in liar.clauses]
-CORRECT = [
-    "widened",
-    "one_after_another",
-    "backwards",
-    "halving",
-    "online",
-    "rest_apart",
-    "reciprocal",
-    "saved",
-    "own_format",
-    "saved_in_format",
-]
-
-
-@pytest.fixture(autouse=True)
-def _as_in_a_child(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Undo what a target's child may do to its own process: the import path, and NumPy's warnings switched off."""
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    with np.errstate(all="ignore"):
-        yield
-
-
-@functools.cache
-def questions(operation: str) -> tuple[Question, ...]:
-    """Return the built-in cases of an operation in all their formats; the reference is computed once for all."""
-    cases = [case for one in suite.load([suite.built_in()]) for case in one.cases if case.operation == operation]
-    return tuple(Question(case, fmt) for case in cases for fmt in case.formats)
-
-
-@functools.cache
-def judged(target: str, operation: str, large: bool = True) -> tuple[Found, ...]:
-    """Judge a target's operation as `lossparity check` does, in this process."""
-    framework: Any = Numpy("cpu")
-    table = implementation(Target(f"liars.{target}.{operation}", operation))
-    found: list[Found] = []
-    for question in questions(operation):
-        if large or logits(question).size <= SMALL:
-            outcome = call(framework, table, question.request(BACKEND))
-            findings = question.findings(outcome, flushed=False, threshold=Grade.LOOSE)
-            found += [(question, finding) for finding in findings]
-    return tuple(found)
-
-
-def failures(liar: Liar, operation: str) -> list[Found]:
-    return [(q, f) for q, f in judged(liar.name, operation, liar.large) if f.verdict.failing]
-
-
-def text(question: Question, finding: Finding) -> str:
-    used = finding.judgement.bound_used if finding.judgement else None
-    bound = f", {used:.3g} times the bound" if used is not None else ""
-    return f"{question.check_id(BACKEND)}#{finding.quantity}: {finding.verdict.value} {finding.kind}{bound}"
-
-
-@pytest.mark.parametrize("operation", OFFERED)
-def test_the_honest_base_passes_everything(operation: str) -> None:
-    """What a liar fails is then its lie."""
-    flagged = [text(*found) for found in judged("honest:honest", operation) if found[1].verdict is not Verdict.PASS]
-    assert not flagged, "\n".join(flagged)
-
-
-@pytest.mark.parametrize("operation", [name for name in OFFERED if name != "nll_loss"])
-@pytest.mark.parametrize("name", CORRECT)
-def test_no_correct_implementation_is_flagged(name: str, operation: str) -> None:
-    """Neither failed nor left undecided, in any format, value and gradient."""
-    found = judged(f"correct:{name}", operation)
-    flagged = [text(*one) for one in found if one[1].verdict is not Verdict.PASS]
-    assert found
-    assert not flagged, "\n".join(flagged)
-
-
-@pytest.mark.parametrize(("liar", "operation"), LIES, ids=lambda value: getattr(value, "name", value))
-def test_a_liar_is_caught_for_its_lie(liar: Liar, operation: str) -> None:
-    """Under the clauses that it breaks, and nowhere else."""
-    failed = failures(liar, operation)
-    expected = set(liar.clauses[operation].split())
-    assert not expected - {q.case.clause for q, _ in failed}, f"{liar.name} is not caught under these clauses"
-    stray = [
-        text(q, f)
-        for q, f in failed
-        if not liar.where(q) or f.quantity not in liar.quantities or (liar.kinds and f.kind not in liar.kinds)
+def each(those: list[tuple[Any, str]]) -> list[Any]:
+    """Return parameters (implementation, operation, sampled): the default ones, then in full what those leave out."""
+    quick = [(one, operation, sampled(one)) for one, operation in those if default(one)]
+    full = [(one, operation, False) for one, operation in those if not default(one) or sampled(one)]
+    name = "{0.name}.{1}".format
+    return [
+        *(pytest.param(*given, id=name(*given)) for given in quick),
+        *(pytest.param(*given, id=f"{name(*given)}-in-full", marks=pytest.mark.long) for given in full),
     ]
-    assert not stray, "\n".join(stray)
 
 
-def test_the_mutation_score_is_100_percent() -> None:
-    survivors = [f"{liar.name}.{operation}" for liar, operation in LIES if not failures(liar, operation)]
-    caught = len(LIES) - len(survivors)
-    assert not survivors, f"mutation score {caught / len(LIES):.1%}; survivors: {', '.join(survivors)}"
+LIES = [(liar, operation) for liar in LIARS for operation in liar.clauses]
+RIGHT = [(one, operation) for one in CORRECT for operation in one.operations]
+
+
+@pytest.mark.parametrize(("one", "operation", "few"), each(RIGHT))
+def test_no_correct_implementation_is_flagged(one: Correct, operation: str, few: bool) -> None:
+    """Neither failed nor left undecided, in any format, value and gradient; what the honest base fails is no lie."""
+    need(one.framework)
+    assert judged(one, operation, few)
+    false = flagged(one, operation, few)
+    assert not false, "\n".join(text(one, found) for found in false)
+
+
+@pytest.mark.parametrize(("liar", "operation", "few"), each(LIES))
+def test_a_liar_is_caught_for_its_lie(liar: Liar, operation: str, few: bool) -> None:
+    """Under the clauses that it breaks, and nowhere else."""
+    need(liar.framework)
+    trial = tried(liar, operation, few)
+    assert not trial.missing, f"not caught under {trial.missing}; nearest: {trial.nearest}"
+    assert not trial.stray, "\n".join(text(liar, found) for found in trial.stray)
 
 
 def test_every_implementation_written_is_judged() -> None:
     """A liar left out of the table would raise the score."""
-    listed = {liar.name for liar in LIARS} | {f"correct:{name}" for name in CORRECT} | {"honest:honest"}
+    listed = {one.name for one in ALL}
+    modules = ["honest", "arithmetic", "conventions", "correct"]
+    for framework in ("torch", "jax"):
+        package = [f"in_{framework}.wrong", f"in_{framework}.right"]
+        with contextlib.suppress(ImportError):
+            importlib.import_module(framework)
+            modules += package
     written = {
         f"{module}:{name}"
-        for module in ("honest", "arithmetic", "conventions", "correct")
+        for module in modules
         for name, value in vars(importlib.import_module(f"liars.{module}")).items()
-        if isinstance(value, Losses) and (name == "honest") == (module == "honest")
+        if type(value).__name__ in ("Losses", "Kernels") and (name == "honest") == (module == "honest")
     }
-    assert listed == written
+    assert {name for name in listed if name.partition(":")[0] in modules} == written
+
+
+def test_every_liar_names_what_is_known() -> None:
+    """Categories, frameworks and clauses; what looks like a convention is one, and each stands in the table once."""
+    for liar in LIARS:
+        assert liar.category in CATEGORIES
+        assert liar.framework in FRAMEWORKS
+        assert {clause for clauses in liar.clauses.values() for clause in clauses.split()} <= set(CLAUSES)
+        assert liar.cause
+        assert not {cause for cause in liar.cause if "=" in cause} - set(ALTERNATIVES)
+    assert max(Counter(one.name for one in ALL).values()) == 1
+
+
+def test_the_fixed_set_is_thirty_of_all_kinds() -> None:
+    assert len(FIXED) == 30
+    assert {liar.category for liar in FIXED} == set(CATEGORIES)
+    assert {liar.framework for liar in FIXED} == {liar.framework for liar in LIARS}
+    assert fixed(LIARS, 30) == FIXED
+    assert fixed(LIARS, len(LIARS)) != LIARS
+    assert set(fixed(LIARS, len(LIARS))) == set(LIARS)
+
+
+def test_judging_leaves_the_process_as_it_was() -> None:
+    before = [*sys.path]
+    with alone():
+        sys.path.insert(0, "")
+    assert sys.path == before
+
+
+def test_a_sample_is_the_same_every_time_and_of_every_format() -> None:
+    one = next(one for one in CORRECT if one.framework == "numpy")
+    asked = [question for question, _ in judged(one, "cross_entropy", True)]
+    assert [question for question, _ in judged.__wrapped__(one, "cross_entropy", True)] == asked
+    assert {question.format for question in asked} == {"float64", "float32", "bfloat16", "float16"}
+    assert len(set(asked)) < len(judging.questions("cross_entropy"))
+
+
+class TestScore:
+    """`python -m liars`, on liars that are and are not what the table says."""
+
+    @pytest.fixture
+    def table(self, monkeypatch: pytest.MonkeyPatch) -> list[Liar]:
+        liars = [liar for liar in LIARS if liar.name in ("conventions:sum_for_mean", "conventions:clamped")]
+        monkeypatch.setattr(score, "LIARS", tuple(liars))
+        monkeypatch.setattr(score, "CORRECT", tuple(one for one in CORRECT if one.name == HONEST))
+        return liars
+
+    @pytest.mark.usefixtures("table")
+    def test_all_caught_is_100_percent_and_status_0(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert score.main([]) == 0
+        said = capsys.readouterr().out
+        assert "semantics              2     2  100.0%" in said
+        assert "robustness             2     2  100.0%" in said
+        assert "together               4     4  100.0%" in said
+        assert "1 correct implementations, 0 flagged" in said
+
+    def test_a_survivor_is_named_with_what_it_was_nearest_to(
+        self, table: list[Liar], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        honest = Liar(HONEST, "values", ("negated",), {"softmax": "S1"}, lambda _: True)
+        monkeypatch.setattr(score, "LIARS", (*table, honest))
+        assert score.main(["--framework", "numpy"]) == 1
+        said = capsys.readouterr().out
+        assert "together               4     5   80.0%" in said
+        assert f"survivor {HONEST}.softmax: not caught under S1; nearest: " in said
+        assert "times the bound" in said
+
+    def test_a_liar_that_fails_elsewhere_is_named(
+        self, table: list[Liar], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        liar = Liar(table[0].name, "values", ("mean=sum",), {"nll_loss": "N1"}, lambda _: True, ("gradient",))
+        monkeypatch.setattr(score, "LIARS", (liar,))
+        assert score.main(["--category", "values"]) == 1
+        said = capsys.readouterr().out
+        assert f"elsewhere {liar.name}.nll_loss: fails what is not its lie: " in said
+        assert "#value: fail" in said
+
+    def test_a_false_alarm_is_named_with_the_simplest_check(
+        self, table: list[Liar], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(score, "CORRECT", (Correct(table[0].name, ("nll_loss",)),))
+        assert score.main([]) == 1
+        said = capsys.readouterr().out
+        assert "1 correct implementations, 1 flagged" in said
+        assert f"false alarm {table[0].name}.nll_loss: " in said
+
+    @pytest.mark.usefixtures("table")
+    def test_nothing_judged_is_status_3(self) -> None:
+        assert score.main(["--category", "state"]) == 3
+
+    @pytest.mark.usefixtures("table")
+    def test_an_absent_framework_asked_for_by_name_is_status_3(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+        assert score.main(["--framework", "torch"]) == 3
+        assert score.main([]) == 3
 
 
 def check(target: str, operation: str, record: Path, *more: str) -> subprocess.Popen[str]:
@@ -295,7 +192,7 @@ def check(target: str, operation: str, record: Path, *more: str) -> subprocess.P
     return subprocess.Popen(
         [sys.executable, "-c", "from lossparity.cli import main; main()", *command],
         cwd=TESTS,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -35,6 +35,13 @@ class LastClassDropped(Arithmetic):
         return self.added(exponentials[..., : max(1, exponentials.shape[-1] - 1)])
 
 
+class FirstClassDropped(Arithmetic):
+    """A loop that leaves class 0 out, which is the padding's in somebody's vocabulary."""
+
+    def denominator(self, exponentials: Tensor) -> Tensor:
+        return self.added(exponentials[..., min(1, exponentials.shape[-1] - 1) :])
+
+
 class TailDropped(Arithmetic):
     """A loop over vectors of four classes without the remainder loop."""
 
@@ -77,6 +84,28 @@ class CoarseExponentials(Arithmetic):
 
     def exponentials(self, d: Tensor) -> Tensor:
         return np.exp(d).astype(np.float16).astype(d.dtype)
+
+
+class FastExponential(Arithmetic):
+    """exp as 2^n times a polynomial of degree 3 in the fraction, good to 2^-13.5, as kernels have it that are short of
+    special function units.
+    """
+
+    def exponentials(self, d: Tensor) -> Tensor:
+        power = d * d.dtype.type(1 / np.log(2))
+        # Below the smallest number there is nothing left; -inf has no fraction.
+        power = np.maximum(power, d.dtype.type(2 * np.finfo(d.dtype).minexp))
+        whole = np.floor(power)
+        f = power - whole
+        for_fraction = ((f * 0.07711908966 + 0.22756439447) * f + 0.69514614343) * f + 1
+        return np.ldexp(for_fraction.astype(d.dtype), np.nan_to_num(whole).astype(np.int32))
+
+
+class CommonLogarithm(Arithmetic):
+    """log10 for log, with the gradient that natural logarithms have."""
+
+    def z(self, x: Tensor) -> Tensor:
+        return super().z(x) * x.dtype.type(1 / np.log(10))
 
 
 class ComputedInBinary32(Arithmetic):
@@ -147,12 +176,15 @@ class LogarithmOfSoftmax(Arithmetic):
 unshifted = Losses.of(Unshifted())
 log_sum_exp_subtracted = Losses.of(LogSumExpSubtracted())
 last_class_dropped = Losses.of(LastClassDropped())
+first_class_dropped = Losses.of(FirstClassDropped())
 tail_dropped = Losses.of(TailDropped())
 small_flushed = Losses.of(SmallFlushed())
 clipped = Losses.of(Clipped())
 epsilon_in_logarithm = Losses.of(EpsilonInLogarithm())
 summed_in_format = Losses.of(SummedInFormat())
 coarse_exponentials = Losses.of(CoarseExponentials())
+fast_exponential = Losses.of(FastExponential())
+common_logarithm = Losses.of(CommonLogarithm())
 computed_in_binary32 = Losses.of(ComputedInBinary32())
 masked_as_least = Losses.of(MaskedAsLeast())
 nan_replaced = Losses.of(NanReplaced())

@@ -69,6 +69,20 @@ class Clamped(Convention):
         return np.clip(index, 0, k - 1)
 
 
+class OffByOne(Convention):
+    """Classes counted from 1: the next class is taken for the target, the first one after the last."""
+
+    def within(self, index: Tensor, k: int) -> Tensor:
+        return (super().within(index, k) + 1) % k
+
+
+class Narrowed(Convention):
+    """Indices kept in 8 bits, which the first data set had been happy with."""
+
+    def within(self, index: Tensor, k: int) -> Tensor:
+        return super().within(super().within(index, k).astype(np.int8), k)
+
+
 class MeanOverRows(Convention):
     """The mean of weighted losses divides by the number of rows, not by the sum of their weights."""
 
@@ -81,6 +95,13 @@ class IgnoredCounted(Convention):
 
     def divisor(self, w_y: Tensor, valid: npt.NDArray[np.bool_]) -> Any:
         return np.sum(np.where(valid, w_y, 1))
+
+
+class MeanOverAll(Convention):
+    """The mean divides by the number of rows, ignored ones too, whatever their weights."""
+
+    def divisor(self, w_y: Tensor, valid: npt.NDArray[np.bool_]) -> Any:
+        return w_y.dtype.type(w_y.size)
 
 
 class SumForMean(Convention):
@@ -118,6 +139,20 @@ class IgnoredRead(Convention):
         return z
 
 
+class Negated(Convention):
+    """The mean of log p, without the minus; the gradient is the loss's."""
+
+    def term(self, a: Tensor, z: Tensor) -> Tensor:
+        return -super().term(a, z)
+
+
+class ReductionIgnored(Convention):
+    """reduction is accepted, and the result is the mean."""
+
+    def reduced(self, losses: Tensor, divisor: Any, reduction: str, by: Arithmetic) -> Tensor:
+        return super().reduced(losses, divisor, "mean", by)
+
+
 class MassTakenForOne(Convention):
     """The gradient is p - q, which holds for target rows that add up to 1."""
 
@@ -133,11 +168,16 @@ epsilon_in_binary32 = Losses.of(convention=EpsilonInBinary32())
 weights_dropped = Losses.of(convention=WeightsDropped())
 wrapped_around = Losses.of(convention=WrappedAround())
 clamped = Losses.of(convention=Clamped())
+off_by_one = Losses.of(convention=OffByOne())
+narrowed = Losses.of(convention=Narrowed())
 mean_over_rows = Losses.of(convention=MeanOverRows())
 ignored_counted = Losses.of(convention=IgnoredCounted())
+mean_over_all = Losses.of(convention=MeanOverAll())
 sum_for_mean = Losses.of(convention=SumForMean())
 gradient_undivided = Losses.of(convention=GradientUndivided())
 upstream_ignored = Losses.of(convention=UpstreamIgnored())
 zero_times_infinity = Losses.of(convention=ZeroTimesInfinity())
 ignored_read = Losses.of(convention=IgnoredRead())
+negated = Losses.of(convention=Negated())
+reduction_ignored = Losses.of(convention=ReductionIgnored())
 mass_taken_for_one = Losses.of(convention=MassTakenForOne())

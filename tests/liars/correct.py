@@ -73,6 +73,30 @@ class RestApart(Arithmetic):
         return d - np.log1p(self.added(np.where(first, d, np.exp(d))))
 
 
+class Compensated(Arithmetic):
+    """Sums of 32 lanes with the errors of the additions carried along (Neumaier), until one number is left."""
+
+    def added(self, terms: Tensor) -> Tensor:
+        while (k := terms.shape[-1]) > 1:
+            lanes = -(-k // 32)
+            padding = np.zeros((*terms.shape[:-1], -k % lanes), terms.dtype)
+            first, *others = np.split(np.concatenate([terms, padding], axis=-1), -(-k // lanes), axis=-1)
+            total, lost = first, np.zeros_like(first)
+            for one in others:
+                grown = total + one
+                rest = np.where(np.abs(total) >= np.abs(one), (total - grown) + one, (one - grown) + total)
+                total, lost = grown, lost + np.where(np.isfinite(grown), rest, 0)
+            terms = total + lost
+        return terms
+
+
+class ExponentialOfLogarithm(Arithmetic):
+    """Softmax as exp of log-softmax: no division."""
+
+    def p(self, x: Tensor) -> Tensor:
+        return np.exp(self.z(x))
+
+
 class Reciprocal(Arithmetic):
     """One division a row, and products."""
 
@@ -116,6 +140,8 @@ widened = Losses.of(Widened())
 one_after_another = Losses.of(OneAfterAnother())
 backwards = Losses.of(Backwards())
 halving = Losses.of(Halving())
+compensated = Losses.of(Compensated())
+exponential_of_logarithm = Losses.of(ExponentialOfLogarithm())
 online = Losses.of(Online())
 rest_apart = Losses.of(RestApart())
 reciprocal = Losses.of(Reciprocal())
