@@ -15,8 +15,9 @@ from lossparity.shim import KINDS
 # Every keyword, kind of target and format, and what overflows in 16 bits.
 CASES = (
     "worked-example",
-    "weights-and-ignored",
-    "half-precision/many-rows",
+    "weights-and-ignored/weighted-smoothed",
+    "weights-and-ignored/weighted-probabilities",
+    "weights-and-ignored/ignored",
     "half-precision/smoothing-sum",
     "class-axis",
 )

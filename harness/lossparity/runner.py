@@ -29,7 +29,7 @@ from lossparity.supports import NOT_DECLARED
 from lossparity.target import Target
 from lossparity.workers import Worker, WorkerStopped
 
-__all__ = ["LEFT_OUT", "Run", "Summary", "run", "workers_for"]
+__all__ = ["LEFT_OUT", "UNTAGGED", "Run", "Summary", "run", "workers_for"]
 
 LEFT_OUT = (Verdict.UNSUPPORTED, Verdict.UNAVAILABLE)
 """The verdicts that say nothing about a backend: never in a denominator."""
