@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -19,7 +20,8 @@ from lossparity.judged import Summary
 from lossparity.known import Deviation
 from lossparity.model import Backend, Case, Grade, Verdict
 from lossparity.record import NotTested, Record, Result, Writer, read
-from lossparity.runner import Run, run
+from lossparity.runner import UNTAGGED, Run, run
+from lossparity.supports import NOT_DECLARED
 from lossparity.target import Target
 from test_registry import distribution
 
@@ -297,6 +299,14 @@ def test_coverage_counts_must_clauses_alone() -> None:
     assert summary.must == (2, 1)
 
 
+def test_coverage_does_not_count_what_a_function_is_not_declared_for() -> None:
+    summary = Summary()
+    for message in ("no such keyword", NOT_DECLARED):
+        summary.add(msgspec.structs.replace(result(Verdict.UNSUPPORTED), message=message))
+    summary.add(result(Verdict.PASS))
+    assert summary.must == (2, 1)
+
+
 def test_weak_passes_are_counted() -> None:
     summary = Summary()
     for verdict, grade in ((Verdict.PASS, "loose"), (Verdict.PASS, "tight"), (Verdict.FAIL, "loose")):
@@ -322,6 +332,32 @@ def test_a_device_that_is_absent_is_not_tested_and_the_others_are(
     assert got.record.footer.not_tested == [NotTested("numpy:cuda", "NumPy has no device 'cuda'", 2)]
     absent = got.record.environments[-1]
     assert (absent.name, absent.available, absent.reason) == ("numpy:cuda", False, "NumPy has no device 'cuda'")
+
+
+def test_compiled_modes_get_the_tagged_cases_and_the_rest_is_not_tested(tmp_path: Path) -> None:
+    chosen = [case("plain", RIGHT), case("tagged", RIGHT, compiled=True, formats=("float64", "float32"))]
+    got = ran(tmp_path, chosen, ("numpy", "numpy+fast"))
+    assert [r.check for r in got.record.results] == [
+        *("fates/plain/float64@numpy", "fates/tagged/float64@numpy", "fates/tagged/float32@numpy")
+    ]
+    assert got.progress == [(1, 5), (3, 5), (5, 5)]
+    assert got.summary.missing == ["numpy+fast"], "there is no such compiler"
+    assert got.summary.exit_code == 0
+    assert got.summary.not_tested == [
+        NotTested("numpy+fast", UNTAGGED, 1),
+        NotTested("numpy+fast", "numpy has no compiler", 2),
+    ]
+    asked = ran(tmp_path, chosen, ("numpy", "numpy+fast"), named=frozenset({"numpy+fast"}))
+    assert asked.summary.exit_code == 3
+    alone = ran(tmp_path, chosen, ("numpy+fast",))
+    assert [line.id for line in alone.record.cases] == ["fates/tagged"] * 2, "nobody is asked the other"
+
+
+def test_what_is_known_beforehand_to_be_left_out_is_listed(tmp_path: Path) -> None:
+    left = NotTested("numpy", "clause M6", 1)
+    got = ran(tmp_path, cases(RIGHT), ("numpy",), left_out=[left])
+    assert got.record.footer is not None
+    assert got.record.footer.not_tested == [left]
 
 
 ADAPTER = """

@@ -92,6 +92,8 @@ class Torch:
 
     def compile(self, function: Callable[..., Any], keywords: Mapping[str, Keyword]) -> Callable[..., Any]:
         """Return the function under `torch.compile`, whole and for static shapes; a graph break is unsupported."""
+        from torch._dynamo import exc
+
         if key(function, keywords) not in self._compiled:
 
             def bound(*given: Any, **more: Any) -> Any:
@@ -104,7 +106,7 @@ class Torch:
             self._count(key(function, keywords), given, more)
             try:
                 return whole(*given, **more)
-            except (torch._dynamo.exc.Unsupported, torch._dynamo.exc.UserError) as error:
+            except (exc.Unsupported, exc.UserError) as error:
                 raise Unsupported(f"torch.compile: {_first_line(error)}") from error
 
         return compiled

@@ -157,9 +157,10 @@ def read_known(path: Path) -> list[Deviation]:
     """
     try:
         text = path.read_bytes()
-        entries = msgspec.yaml.decode(text, type=_File).deviations
     except OSError as error:
         raise UsageError(f"the known deviations cannot be read: {error.strerror}", where=str(path)) from None
+    try:
+        entries = msgspec.yaml.decode(text, type=_File).deviations
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         where = f"{path}{_line(text, _number(str(error)))}"
         raise UsageError(f"not a file of known deviations: {error}", where=where) from None

@@ -29,7 +29,7 @@ from lossparity.suite import digest
 from lossparity.target import Target
 from lossparity.workers import Worker, WorkerStopped
 
-__all__ = ["Run", "run", "workers_for"]
+__all__ = ["UNTAGGED", "Run", "run", "workers_for"]
 
 UNTAGGED = "compiled modes run only the cases that are tagged `compiled: true`"
 

@@ -14,17 +14,21 @@ from lossparity.formats import FORMATS, Array
 from lossparity.judge import judge
 from lossparity.mistakes import MISTAKES
 from lossparity.model import Grade
-from lossparity.reference import Answer, Floats, Problem
+from lossparity.reference import Answer, Floats, Problem, Rows
 from lossparity.reference.conventions import ALTERNATIVES, CONVENTIONS, SPEC, Convention
 
-__all__ = ["CANDIDATES", "Explained", "described", "less_precise", "predicted"]
+__all__ = ["CANDIDATES", "Explained", "described", "less_precise", "permuted", "predicted"]
 
+_NARROW = ("float32", "float16", "bfloat16")
+_COMPUTED = {"float32": "computed-in-float32", "float16": "computed-in-16-bits", "bfloat16": "computed-in-16-bits"}
+_ROWS = 64
 _FAST_EXP = tuple(2.0**-n for n in range(22, 6, -1))
 
 _OTHERS: Mapping[str, str] = {
     "computed-in-float32": "it is as accurate as binary32, and no more: something is computed in binary32",
     "computed-in-16-bits": "it is as accurate as a 16-bit format, and no more: something is computed in one",
     "stale-result": "it is the right result of an earlier call: something is kept between calls",
+    "rows-permuted": "the rows are right and come back in another order",
     "inputs-modified": "the inputs were modified (clause M6)",
     "published": "it does not round to the published figures",
 }
@@ -97,23 +101,63 @@ def _fits_last(problem: Problem) -> bool:
 
 
 def less_precise(seen: Seen) -> Iterator[Explained]:
-    """Yield the less precise arithmetic that a result is as good as."""
+    """Yield the less precise arithmetic that a result is as good as, the more definite first."""
     own = FORMATS[seen.got.format]
-    for narrow in ("float32", "float16", "bfloat16"):
-        if FORMATS[narrow].precision < own.precision and (off := _as_good_as(seen, narrow)) is not None:
-            yield Explained("computed-in-float32" if narrow == "float32" else "computed-in-16-bits", off)
-            return
+    good = {n: _as_good_as(seen, n) for n in _NARROW if FORMATS[n].precision < own.precision}
+    fits = next((n for n, off in good.items() if off is not None), None)
+    if fits is not None and np.array_equal(Array.of(seen.numbers, fits).exact(), seen.numbers, equal_nan=True):
+        yield Explained(_COMPUTED[fits], good[fits])
+        return
+    if (unit := _coarse(seen)) is not None:
+        said = f"its exponentials are good to about 2^{round(math.log2(unit))} only, relative"
+        yield Explained("fast-exp", None, said=said)
+    if fits is not None:
+        yield Explained(_COMPUTED[fits], good[fits])
+
+
+def _coarse(seen: Seen) -> float | None:
+    """Return the relative error of exponentials that would explain a result of 32 bits or more."""
+    own = FORMATS[seen.got.format]
     exact, error = seen.exact, np.abs(seen.numbers - seen.exact)
     finite = np.isfinite(exact)
     if own.bits < 32 or not np.array_equal(finite, np.isfinite(seen.numbers)):
-        return
+        return None
     for unit in _FAST_EXP:
         if unit > own.unit:
             margin = seen.margin_of(Coarse(seen.answer, seen.flushed, unit))
             if np.all(np.isfinite(margin[finite])) and np.all(error[finite] <= margin[finite]):
-                said = f"its exponentials are good to about 2^{round(math.log2(unit))} only, relative"
-                yield Explained("fast-exp", None, said=said)
-                return
+                return unit
+    return None
+
+
+def permuted(seen: Seen) -> bool:
+    """Whether the rows are the right ones in another order, or those of an upstream gradient in another order."""
+    problem = seen.answer.problem
+    if not seen.alike or seen.answer.scalar or not 1 < problem.count <= _ROWS:
+        return False
+    got, exact, margin = (seen.rows(numbers) for numbers in (seen.numbers, seen.exact, seen.margin))
+    if _matched(got[:, None], exact[None], margin[None]):
+        return True
+    if seen.answer.quantity == "value" or problem.reduction != "none" or problem.whole_rows:
+        return False
+    up = Rows(problem, slice(0, problem.count)).upstream
+    with np.errstate(all="ignore"):
+        turned = up.T[:, :, None] / up[:, :, None]  # row n's gradient, had it got row m's upstream
+        return _matched(got[:, None], exact[:, None] * turned, margin[:, None] * np.abs(turned))
+
+
+def _matched(got: Floats, exact: Floats, margin: Floats) -> bool:
+    """Whether every row agrees with another column of its own, (M, M, K)."""
+    with np.errstate(invalid="ignore"):
+        off = np.abs(got - exact)
+        fits = np.all((off <= margin) | (got == exact) | (np.isnan(got) & np.isnan(exact)), axis=2)
+    left = set(range(len(fits)))
+    for row in np.argsort(fits.sum(axis=1)):  # the rows with the least choice first
+        place = next((other for other in left if fits[row, other]), None)
+        if place is None:
+            return False
+        left.remove(place)
+    return True
 
 
 def _as_good_as(seen: Seen, narrow: str) -> float | None:

@@ -12,7 +12,7 @@ from itertools import islice
 
 import numpy as np
 
-from lossparity.diagnosis.candidates import CANDIDATES, Explained, less_precise, predicted
+from lossparity.diagnosis.candidates import CANDIDATES, Explained, less_precise, permuted, predicted
 from lossparity.diagnosis.seen import Seen
 from lossparity.formats import FORMATS, Array
 from lossparity.model import Verdict
@@ -38,6 +38,7 @@ class Diagnoser:
 
     _explained: Counter[str] = field(default_factory=Counter)
     _spent: float = 0.0
+    _results: dict[tuple[object, ...], str] = field(default_factory=dict)
     _passes: dict[tuple[str, str], tuple[Question, Seen]] = field(default_factory=dict)
 
     def explain(self, question: Question, finding: Finding, *, flushed: bool) -> tuple[Explained, ...]:
@@ -45,6 +46,7 @@ class Diagnoser:
         got = finding.got
         if not finding.verdict.failing:
             if finding.verdict is Verdict.PASS and finding.answer and got and got.data.size <= _SMALL:
+                self._results.setdefault(_bits(finding.quantity, got), question.hash)
                 # One format of each case tells apart what passes and what should not have.
                 seen = Seen(got, finding.answer, flushed, None)
                 self._passes.setdefault((question.case.id, finding.quantity), (question, seen))
@@ -101,7 +103,10 @@ class Diagnoser:
     def _else(self, question: Question, seen: Seen) -> Iterator[Explained]:
         if seen.alike:
             yield from less_precise(seen)
-            yield from self._kept(question, seen)
+            if permuted(seen):
+                yield Explained("rows-permuted")
+            if self._is_stale(question, seen):
+                yield Explained("stale-result", 0.0)
 
     def _among(self, seen: Seen, names: Iterable[str], deadline: float = np.inf) -> Iterator[Explained]:
         for name in names:
@@ -116,20 +121,16 @@ class Diagnoser:
             if time.monotonic() > deadline:
                 return
 
-    def _kept(self, question: Question, seen: Seen) -> Iterator[Explained]:
-        """Yield that a result is bit for bit the right one of another question."""
-        got, numbers = seen.got, seen.numbers
-        if not np.all(np.isfinite(numbers)) or not np.any(numbers):
-            return
-        for other, earlier in self._passes.values():
-            if other.hash != question.hash and earlier.answer.quantity == seen.answer.quantity and _same(got, earlier):
-                yield Explained("stale-result", 0.0)
-                return
+    def _is_stale(self, question: Question, seen: Seen) -> bool:
+        """Whether a result is bit for bit the right one of another question."""
+        if not np.all(np.isfinite(seen.numbers)) or not np.any(seen.numbers):
+            return False
+        earlier = self._results.get(_bits(seen.answer.quantity, seen.got))
+        return earlier is not None and earlier != question.hash
 
 
-def _same(got: Array, seen: Seen) -> bool:
-    other = seen.got
-    return (got.format, got.shape) == (other.format, other.shape) and got.data.tobytes() == other.data.tobytes()
+def _bits(quantity: str, got: Array) -> tuple[object, ...]:
+    return quantity, got.format, got.shape, got.data.tobytes()
 
 
 def _plain(finding: Finding) -> Explained | None:

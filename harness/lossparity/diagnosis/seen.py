@@ -87,6 +87,13 @@ class Seen:
             found.append(np.any(flags, axis=0) if flags else np.zeros(one.high.shape, dtype=np.bool_))
         return self._placed(np.concatenate(found))
 
+    def rows(self, numbers: Floats) -> Floats:
+        """Return numbers of the result's shape as rows (M, K), or (M, 1) where a row has one."""
+        if not self.answer.by_class:
+            return numbers.reshape(-1, 1)
+        problem = self.answer.problem
+        return np.moveaxis(numbers, problem.axis, -1).reshape(problem.count, problem.classes)
+
     def _placed(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if self.answer.by_class:
             return self.answer.problem.placed(rows)
@@ -117,7 +124,9 @@ class Seen:
             plain = predicted.astype(np.float64)
             wanted, off = fmt.round(plain), np.abs(got - plain)
             tolerance = 16 * fmt.unit * np.abs(plain) + 4 * fmt.half_smallest_subnormal
-            if self.alike:
+            if not self.alike:
+                tolerance = tolerance + 64 * fmt.unit
+            else:
                 # Where a prediction is larger than the exact value, so are its rounding errors.
                 growth = np.clip(np.nan_to_num(np.abs(plain / self.exact), nan=1.0), 1, _GROWTH)
                 margin = np.where(np.isfinite(self.margin), self.margin, 64 * fmt.unit * (1 + np.abs(plain)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes  # noqa: F401 - NumPy knows bfloat16 by its name once this is imported
@@ -109,33 +110,54 @@ class _LogSumExpStepwise(_LogSumExpSubtracted):
         return self.rounded(np.exp(self.z(x)))
 
 
-class _LastDropped(Evaluation):
-    def total(self, e: Values) -> Values:
-        return np.sum(e[:, : max(1, e.shape[1] - 1)], axis=1, keepdims=True)
+def _dropped(kept: Callable[[int], slice], computed: str = "wide") -> type[Evaluation]:
+    class Dropped(Evaluation):
+        """The sum of some classes only; an empty one is 0."""
 
-
-class _FirstDropped(Evaluation):
-    def total(self, e: Values) -> Values:
-        return np.sum(e[:, min(1, e.shape[1] - 1) :], axis=1, keepdims=True)
-
-
-def _tail(block: int) -> type[Evaluation]:
-    class TailDropped(Evaluation):
-        def total(self, e: Values) -> Values:
-            kept = e.shape[1] - e.shape[1] % block
-            return np.sum(e[:, : kept or 1], axis=1, keepdims=True)
-
-    return TailDropped
-
-
-def _empty_tail(block: int) -> type[Evaluation]:
-    class TailDropped(Evaluation):
-        """A row shorter than the block has the sum 0."""
+        working = computed
 
         def total(self, e: Values) -> Values:
-            return np.sum(e[:, : e.shape[1] - e.shape[1] % block], axis=1, keepdims=True)
+            return np.sum(e[:, kept(e.shape[1])], axis=1, keepdims=True)
 
-    return TailDropped
+    return Dropped
+
+
+def _dropped_twice(kept: Callable[[int], slice]) -> type[Evaluation]:
+    class DroppedTwice(_dropped(kept)):  # type: ignore[misc]
+        """Automatic differentiation: no gradient passes through the sum to what it leaves out."""
+
+        def mask(self, x: Values) -> Values:
+            mask = np.zeros_like(x[:1])
+            mask[:, kept(x.shape[1])] = 1
+            return mask
+
+        def backward_p(self, x: Values) -> Values:
+            return self.p(x) * self.mask(x)
+
+        def through_softmax(self, p: Values, v: Values) -> Values:
+            return p * v - p * self.mask(p) * np.sum(p * v, axis=1, keepdims=True)
+
+    return DroppedTwice
+
+
+def _last(k: int) -> slice:
+    return slice(0, max(k - 1, 1))
+
+
+def _first(k: int) -> slice:
+    return slice(min(1, k - 1), k)
+
+
+def _tail(block: int, least: int) -> Callable[[int], slice]:
+    return lambda k: slice(0, k - k % block or least)
+
+
+def _dropping(*kept: Callable[[int], slice]) -> tuple[type[Evaluation], ...]:
+    return (
+        *map(_dropped, kept),
+        *map(_dropped_twice, kept),
+        *(_dropped(one, "single") for one in kept),
+    )
 
 
 def _flushed(end: float) -> type[Evaluation]:
@@ -379,12 +401,12 @@ ARITHMETIC: tuple[tuple[str, str, tuple[type[Evaluation], ...]], ...] = (
         "one maximum is subtracted of all rows: a row far below it underflows",
         (_BatchMaximum, _BatchMaximumInOwn, _BatchMaximumByRow),
     ),
-    ("last-class-dropped", "the sum leaves out the last class", (_LastDropped,)),
-    ("first-class-dropped", "the sum leaves out the first class", (_FirstDropped,)),
+    ("last-class-dropped", "the sum leaves out the last class", _dropping(_last)),
+    ("first-class-dropped", "the sum leaves out the first class", _dropping(_first)),
     (
         "tail-dropped",
         "the sum leaves out the classes beyond the last whole block (of 2 to 1024)",
-        (*map(_tail, _BLOCKS), *map(_empty_tail, _BLOCKS)),
+        _dropping(*(_tail(block, least) for block in _BLOCKS for least in (0, 1))),
     ),
     (
         "small-flushed",

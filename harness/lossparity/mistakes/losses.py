@@ -266,6 +266,12 @@ LOSSES: tuple[tuple[str, str, tuple[type[Evaluation], ...]], ...] = (
     ("smoothing-dropped", "label_smoothing has no effect", (_SmoothingDropped,)),
     ("epsilon-in-binary32", "label_smoothing is rounded to binary32", (_EpsilonInBinary32,)),
     ("epsilon-in-16-bits", "label_smoothing is rounded to the format of the logits", (_EpsilonIn16Bits,)),
+    ("zero-times-infinity", "a coefficient of 0 multiplies an infinite logarithm: NaN", (_ZeroTimesInfinity,)),
+    (
+        "ignored-read",
+        "an ignored row is computed and multiplied by 0: what is NaN or infinite in it becomes NaN",
+        (_IgnoredRead, _IgnoredMultiplied),
+    ),
     ("ignored-smoothed", "an ignored row keeps its smoothing term", (_IgnoredSmoothed, _IgnoredSmoothedValue)),
     (
         "ignored-not-honoured",
@@ -277,12 +283,6 @@ LOSSES: tuple[tuple[str, str, tuple[type[Evaluation], ...]], ...] = (
         "an ignored row has a gradient, as if it had a label or none",
         (_IgnoredGradient, _IgnoredGradientOfLabel),
     ),
-    (
-        "ignored-read",
-        "an ignored row is computed and multiplied by 0: what is NaN or infinite in it becomes NaN",
-        (_IgnoredRead, _IgnoredMultiplied),
-    ),
-    ("zero-times-infinity", "a coefficient of 0 multiplies an infinite logarithm: NaN", (_ZeroTimesInfinity,)),
     ("mass-taken-for-one", "the gradient is p - q, which is right where q adds up to 1 only", (_MassTakenForOne,)),
     (
         "reduction-ignored",

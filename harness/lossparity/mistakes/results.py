@@ -44,39 +44,30 @@ class _Detached(Evaluation):
         return self.problem.placed(np.zeros_like(self.logits()))
 
 
-class _Negated(Evaluation):
+class _ValueNegated(Evaluation):
     def value(self) -> Values:
         return -super().value()
 
+
+class _GradientNegated(Evaluation):
     def gradient(self) -> Values:
         return -super().gradient()
 
 
-class _RowsReversed(Evaluation):
-    def value(self) -> Values:
-        value = super().value()
-        return value[::-1] if value.ndim else value
+class _ClassesLastInMemory(Evaluation):
+    """Rows whose classes were brought to the last axis, read as if they had not been."""
 
     def gradient(self) -> Values:
-        return super().gradient()[::-1]
+        shape, axis = self.problem.shape, self.problem.axis
+        return np.moveaxis(super().gradient(), axis, -1).reshape(shape)
 
 
-class _RowsRolled(Evaluation):
-    def value(self) -> Values:
-        value = super().value()
-        return np.roll(value, 1, axis=0) if value.ndim else value
-
-    def gradient(self) -> Values:
-        return np.roll(super().gradient(), 1, axis=0)
-
-
-class _RowsRolledBack(_RowsRolled):
-    def value(self) -> Values:
-        value = Evaluation.value(self)
-        return np.roll(value, -1, axis=0) if value.ndim else value
+class _ClassesFirstInMemory(Evaluation):
+    """The other way round: what lies as the logits do, read as rows of classes."""
 
     def gradient(self) -> Values:
-        return np.roll(Evaluation.gradient(self), -1, axis=0)
+        rows = super().gradient().reshape(self.problem.count, self.classes)
+        return self.problem.placed(rows)
 
 
 class _LogitsNegated(Evaluation):
@@ -85,6 +76,7 @@ class _LogitsNegated(Evaluation):
 
 
 RESULTS: tuple[tuple[str, str, tuple[type[Evaluation], ...]], ...] = (
+    ("gradient-detached", "the gradient is 0 everywhere", (_Detached,)),
     (
         "upstream-ignored",
         "the gradient is that for an upstream gradient of ones, or of one number for all rows",
@@ -95,9 +87,12 @@ RESULTS: tuple[tuple[str, str, tuple[type[Evaluation], ...]], ...] = (
         "the gradient of each class by its own logit alone: the sum over the other classes is missing",
         (_OneEntry, _NoSum, _LogOneEntry),
     ),
-    ("gradient-detached", "the gradient is 0 everywhere", (_Detached,)),
-    ("negated", "the sign is reversed", (_Negated,)),
+    ("negated", "the sign is reversed", (_ValueNegated, _GradientNegated)),
     ("logits-negated", "the logits are taken with the other sign", (_LogitsNegated,)),
-    ("rows-permuted", "the rows come back in another order", (_RowsReversed, _RowsRolled, _RowsRolledBack)),
+    (
+        "transposed-gradient",
+        "the gradient's numbers are right and lie in the order of other axes",
+        (_ClassesLastInMemory, _ClassesFirstInMemory),
+    ),
 )
 """Id, what it is in words, and the ways in which it is made."""
