@@ -119,8 +119,8 @@ def _coarse(seen: Seen) -> float | None:
     """Return the relative error of exponentials that would explain a result of 32 bits or more."""
     own = FORMATS[seen.got.format]
     exact, error = seen.exact, np.abs(seen.numbers - seen.exact)
-    finite = np.isfinite(exact)
-    if own.bits < 32 or not np.array_equal(finite, np.isfinite(seen.numbers)):
+    finite = np.isfinite(exact) & ~seen.open
+    if own.bits < 32 or not np.array_equal(finite, np.isfinite(seen.numbers) & ~seen.open):
         return None
     for unit in _FAST_EXP:
         if unit > own.unit:
