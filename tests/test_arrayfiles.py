@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lossparity import arrayfiles
-from lossparity.arrayfiles import is_file, read
 from lossparity.errors import UsageError
+from lossparity.explaining import arrayfiles
+from lossparity.explaining.arrayfiles import is_file, read
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossparity.binding import bind
 from lossparity.spec import OPERATIONS
+from lossparity.target.binding import bind
 
 CROSS_ENTROPY = OPERATIONS["cross_entropy"]
 

@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 import lossparity
 import oracle
 from enclosed import question
-from lossparity import givens
 from lossparity.cli import main
 from lossparity.errors import UsageError
-from lossparity.explaining import explain
-from lossparity.explanations import Explained, Explanation
+from lossparity.explaining import explain, givens
+from lossparity.explaining.explanations import Explained, Explanation
 from lossparity.reference import Problem
 from lossparity.reference.conventions import CONVENTIONS, SPEC, Convention
 from test_conventions import Oracle

@@ -9,9 +9,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lossparity import givens
 from lossparity.errors import UsageError
-from lossparity.givens import Given, given, own_format
+from lossparity.explaining import givens
+from lossparity.explaining.givens import Given, given, own_format
 
 
 def taken(

@@ -9,8 +9,8 @@ import pytest
 
 from lossparity.formats import FORMATS, INTEGERS, Array
 from lossparity.inputs import GENERATORS, build
-from lossparity.literals import ROUND_BFLOAT16, array_code, inputs_code, number, values_comment
 from lossparity.model import Case, Recipe
+from lossparity.reproducing.literals import ROUND_BFLOAT16, array_code, inputs_code, number, values_comment
 from lossparity.suite import built_in, load
 
 PARAMETERS: dict[str, dict[str, int | float]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lossparity.loading import load, source_file
+from lossparity.target.loading import load, source_file
 
 
 def test_a_pickle_is_loaded(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lossparity.errors import UsageError
-from lossparity.printed import printed
+from lossparity.explaining.printed import printed
 
 
 @pytest.mark.parametrize(

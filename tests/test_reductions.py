@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import oracle
-from lossparity.givens import Given, given
-from lossparity.reductions import Candidate, candidates, counts
+from lossparity.explaining.givens import Given, given
+from lossparity.explaining.reductions import Candidate, candidates, counts
 
 X = np.random.RandomState(7).standard_normal((2, 3, 4))
 Y = np.array([[0, 1, 2, -5], [2, 2, 0, 1]])

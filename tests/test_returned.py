@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossparity.returned import taken
+from lossparity.target.returned import taken
 
 LOSS = np.ones(2)
 Pair = collections.namedtuple("Pair", "loss extra")

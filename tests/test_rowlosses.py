@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import oracle
-from lossparity.givens import given
-from lossparity.rowlosses import Losses, errors
-from lossparity.variants import Choices
+from lossparity.explaining.givens import given
+from lossparity.explaining.rowlosses import Losses, errors
+from lossparity.explaining.variants import Choices
 
 X = np.array([[0.5, 1.5, -2.0], [3.0, -1.0, 0.25], [0.125, 0.25, 0.5]])
 Y = np.array([0, -1, 2])

@@ -21,8 +21,8 @@ from lossparity.known import Deviation
 from lossparity.model import Backend, Case, Grade, Verdict
 from lossparity.record import NotTested, Record, Result, Writer, read
 from lossparity.runner import UNTAGGED, Run, run
-from lossparity.supports import NOT_DECLARED
 from lossparity.target import Target
+from lossparity.target.supports import NOT_DECLARED
 from test_registry import distribution
 
 # What the target does is chosen by the first logit.

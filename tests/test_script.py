@@ -14,8 +14,8 @@ from conftest import FRAMEWORKS, need
 from lossparity.formats import Array
 from lossparity.model import Backend, Case, Declined, Produced, Raised
 from lossparity.plans import Question
+from lossparity.reproducing.script import Reproduced, script
 from lossparity.runner import Run, workers_for
-from lossparity.script import Reproduced, script
 from lossparity.show import check_parts, reproduced
 from lossparity.suite import built_in, load
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lossparity.explaining import explain
-from lossparity.explanations import Separation
+from lossparity.explaining.explanations import Separation
 
 X = np.array([[1, 2, 3], [1, 2, 3], [0.5, 0, -1]])
 Y = [0, 2, 1]

@@ -10,7 +10,7 @@ import pytest
 
 from lossparity.formats import Array
 from lossparity.model import Request
-from lossparity.supports import WORDS, declared, gradient_declared
+from lossparity.target.supports import WORDS, declared, gradient_declared
 
 INDEX = Array.of([0, 1], "int64")
 IGNORED = Array.of([0, -100], "int64")

@@ -13,8 +13,8 @@ from lossparity.call import call
 from lossparity.errors import UsageError
 from lossparity.formats import Array
 from lossparity.model import Declined, Outcome, Produced, Raised, Request
-from lossparity.supports import NOT_DECLARED
 from lossparity.target import Target, implementation
+from lossparity.target.supports import NOT_DECLARED
 from lossparity_backends.on_numpy import Numpy
 
 SOURCE = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lossparity.explaining.variants import ADDITIONAL, FIELDS, Choices, belongs, choice, departures, text, variants
 from lossparity.reference.conventions import ALTERNATIVES, CONVENTIONS, convention
-from lossparity.variants import ADDITIONAL, FIELDS, Choices, belongs, choice, departures, text, variants
 
 NAMES = dict.fromkeys(FIELDS, ()) | {
     "smoothing": ("K-1", "none"),

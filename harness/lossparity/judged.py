@@ -17,7 +17,7 @@ from lossparity.model import Backend, Grade, Outcome, Verdict
 from lossparity.plans import Finding, Question
 from lossparity.record import Cause, NotTested, Result, Writer
 from lossparity.spec import CLAUSES, OPERATIONS
-from lossparity.supports import NOT_DECLARED
+from lossparity.target.supports import NOT_DECLARED
 from lossparity.workers import Worker, WorkerStopped
 
 __all__ = ["LEFT_OUT", "Judged", "Summary", "Told", "silent"]

@@ -14,8 +14,8 @@ from lossparity.itemise import itemised
 from lossparity.model import Backend, Case, Declined, Grade, Outcome, Produced, Raised
 from lossparity.plans import Finding, Question
 from lossparity.reference import Floats
+from lossparity.reproducing.script import Reproduced
 from lossparity.runner import Run, workers_for
-from lossparity.script import Reproduced
 from lossparity.spec import CLAUSES
 from lossparity.target import Target
 from lossparity.workers import Worker, WorkerStopped

@@ -15,13 +15,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable, Iterator, Mapping, Optional
 
-from lossparity.binding import Binding, bind
 from lossparity.call import chosen
 from lossparity.framework import NATIVE, TARGET, Entry, Framework, Implementation, Unsupported
-from lossparity.loading import load
 from lossparity.model import Request
 from lossparity.spec import DEFAULTS, OPERATIONS
 from lossparity.target import Target
+from lossparity.target.binding import Binding, bind
+from lossparity.target.loading import load
 
 __all__ = ["gathered", "public_call", "written"]
 
@@ -72,7 +72,7 @@ def written(
 
 
 def _by_path(target: Target) -> tuple[list[str], list[str], str]:
-    """Write how a user's function is imported, as `lossparity.loading` does it, and called by the spec's contract."""
+    """Write how a user's function is imported, as `target.loading` does it, and called by the contract."""
     where, _, name = target.where.rpartition(":")
     if where == "pickle":
         raise Unsupported("a pickled function is not imported from anywhere: put it into a file of its own")

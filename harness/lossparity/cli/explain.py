@@ -42,7 +42,7 @@ def explain(
     """
     _only_numbers(numbers)
     require_sound_arithmetic()
-    from lossparity import arrayfiles
+    from lossparity.explaining import arrayfiles
     from lossparity.explaining import explain as explained
 
     found = explained(

@@ -34,9 +34,9 @@ def export(
 ) -> None:
     """Write inputs, certified results and bounds as files, for test suites in C++, Rust, Triton and others."""
     require_sound_arithmetic()
-    from lossparity.golden import INDEX, empty, estimate
-    from lossparity.golden import export as exported
     from lossparity.plans import Question
+    from lossparity.reproducing.golden import INDEX, empty, estimate
+    from lossparity.reproducing.golden import export as exported
 
     chosen = select(load(paths), globs, formats)
     empty(golden, force=force)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lossparity.model import Backend
     from lossparity.plans import Question
-    from lossparity.script import Reproduced
+    from lossparity.reproducing.script import Reproduced
     from lossparity.show import Shown
 
 
@@ -90,8 +90,8 @@ def show(
 
 def _written(form: str, about: Reproduced, quantity: str) -> str:
     from lossparity import registry
-    from lossparity.issue import issue
-    from lossparity.script import script
+    from lossparity.reproducing.issue import issue
+    from lossparity.reproducing.script import script
 
     if form == "script":
         return script(about, quantity)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lossparity.explaining.givens import Given
+from lossparity.explaining.rowlosses import Losses, RowLosses, errors
+from lossparity.explaining.variants import OF_ROWS, Choices, departures, variants
 from lossparity.formats import FORMATS
-from lossparity.givens import Given
 from lossparity.reference import Floats
-from lossparity.rowlosses import Losses, RowLosses, errors
-from lossparity.variants import OF_ROWS, Choices, departures, variants
 
 __all__ = ["MOST_DEPARTURES", "Candidate", "candidates", "counts"]
 

@@ -17,7 +17,7 @@ from lossparity.known import Deviation, apply
 from lossparity.model import Crashed, Raised, TimedOut, Verdict
 from lossparity.plans import Finding
 from lossparity.reference.digits import DIGITS, digits
-from lossparity.script import Reproduced, script
+from lossparity.reproducing.script import Reproduced, script
 from lossparity.spec import CLAUSES
 
 __all__ = ["issue"]

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lossparity.errors import UsageError, suggest
+from lossparity.explaining.variants import Applicable
 from lossparity.formats import FORMATS, Array
 from lossparity.reference import Floats
-from lossparity.variants import Applicable
 
 __all__ = ["LARGE", "MOST", "Given", "Laid", "array", "given", "own_format"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lossparity.errors import UsageError
-from lossparity.givens import array
+from lossparity.explaining.givens import array
 from lossparity.reference import Floats
 
 __all__ = ["Printed", "printed"]

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from lossparity.bounds import Bounds
+from lossparity.explaining.givens import Given, Laid
+from lossparity.explaining.variants import Choices
 from lossparity.formats import FORMATS, Array
-from lossparity.givens import Given, Laid
 from lossparity.reference import DOUBLE_DOUBLE, Answer, Block, Flags, Floats, Problem
 from lossparity.reference.approximate import Approximate
 from lossparity.reference.coefficients import own_weight
 from lossparity.reference.conventions import SPEC, Convention
-from lossparity.variants import Choices
 
 __all__ = ["Losses", "RowLosses", "errors"]
 

@@ -10,14 +10,14 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Mapping
 
-from lossparity.binding import arguments_of, bind
 from lossparity.errors import UsageError, suggest
 from lossparity.framework import TARGET, Entry, Implementation, Unsupported
-from lossparity.loading import load, source_file
 from lossparity.model import Request
-from lossparity.returned import taken
 from lossparity.spec import OPERATIONS
-from lossparity.supports import NOT_DECLARED, WORDS, declared, gradient_declared
+from lossparity.target.binding import arguments_of, bind
+from lossparity.target.loading import load, source_file
+from lossparity.target.returned import taken
+from lossparity.target.supports import NOT_DECLARED, WORDS, declared, gradient_declared
 
 __all__ = ["Target", "implementation"]
 
@@ -28,7 +28,7 @@ class Target:
 
     `where` is `package.module:name`, `path/file.py:name` or `pickle:PATH`. `map` takes the spec's names of arguments to
     the function's own; `returns` is the index, key or attribute of the result in what it returns; `inplace_ok` waives
-    clause M6; `supports` are words of `lossparity.supports` that it is declared for, all of them when empty.
+    clause M6; `supports` are words of `lossparity.target.supports` that it is declared for, all of them when empty.
     """
 
     where: str

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 from fractions import Fraction
 
-from lossparity.explanations import Explanation, Match, Separation
+from lossparity.explaining.explanations import Explanation, Match, Separation
+from lossparity.explaining.givens import Given
+from lossparity.explaining.reductions import counts
+from lossparity.explaining.variants import FIELDS, choice
 from lossparity.formats import FORMATS
-from lossparity.givens import Given
-from lossparity.reductions import counts
 from lossparity.reference.conventions import CONVENTIONS
-from lossparity.variants import FIELDS, choice
 
 __all__ = ["separation"]
 

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterator
 
-from lossparity.explanations import Explained, Explanation, Match, Separation
+from lossparity.explaining.explanations import Explained, Explanation, Match, Separation
 from lossparity.formats import FORMATS
 
 __all__ = ["account"]

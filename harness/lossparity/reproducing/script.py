@@ -14,11 +14,11 @@ from typing import Any
 from lossparity import __version__
 from lossparity.errors import UsageError
 from lossparity.framework import COMPOSED, MANUAL, TARGET
-from lossparity.literals import ROUND_BFLOAT16, inputs_code, values_comment
 from lossparity.model import Backend, Outcome, Verdict
 from lossparity.plans import Finding, Question
+from lossparity.reproducing.literals import ROUND_BFLOAT16, inputs_code, values_comment
+from lossparity.reproducing.verdicts import Verdicts
 from lossparity.spec import CLAUSES, OPERATIONS
-from lossparity.verdicts import Verdicts
 
 __all__ = ["Reproduced", "script"]
 

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from lossparity.errors import UsageError
-from lossparity.explanations import Explained, Explanation, Match, Step
+from lossparity.explaining.explanations import Explained, Explanation, Match, Step
+from lossparity.explaining.givens import Given, given, own_format
+from lossparity.explaining.printed import Printed, printed
+from lossparity.explaining.reductions import MOST_DEPARTURES, Candidate, candidates
+from lossparity.explaining.separating import separation
+from lossparity.explaining.variants import Choices, belongs, choice, departures, text
 from lossparity.formats import FORMATS, ulp
-from lossparity.givens import Given, given, own_format
-from lossparity.printed import Printed, printed
-from lossparity.reductions import MOST_DEPARTURES, Candidate, candidates
 from lossparity.reference import Floats
-from lossparity.separating import separation
-from lossparity.variants import Choices, belongs, choice, departures, text
 
 __all__ = ["explain"]
 

@@ -113,6 +113,6 @@ class Explained:
 
     def __str__(self) -> str:
         """Put it into words."""
-        from lossparity.accounts import account
+        from lossparity.explaining.accounts import account
 
         return account(self)
