@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,9 @@ def test_the_same_cases_make_the_same_bytes(folder: Path, cases: list[Case], tmp
     assert len(files) == 4 * len(CHOSEN) + 1
     for file in files:
         assert (tmp_path / file).read_bytes() == (folder / file).read_bytes(), file
+        if file.suffix == ".npz":
+            with zipfile.ZipFile(folder / file) as archive:
+                assert {member.date_time[0] for member in archive.infolist()} == {1980}, "the time would differ"
 
 
 def test_the_estimate_is_what_the_arrays_have(folder: Path, cases: list[Case]) -> None:

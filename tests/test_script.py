@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pytest
 
@@ -107,12 +108,36 @@ def run(scripts: Sequence[str]) -> Iterator[tuple[int, str, dict[str, tuple[str,
         yield status, said, {quantity: (form, values) for quantity, (form, values) in got.items()}
 
 
-def asked(framework: str, checks: Sequence[tuple[Case, str, str]]) -> Iterator[Reproduced]:
+@dataclass(frozen=True)
+class Told:
+    """A check as lossparity judged it, and its script."""
+
+    check: str
+    failing: bool
+    raised: str
+    got: dict[str, tuple[str, list[str]]]
+    script: str
+
+    @classmethod
+    def of(cls, about: Reproduced) -> Told:
+        failing, raised, got = any(finding.verdict.failing for finding in about.findings), "", {}
+        if isinstance(about.outcome, Produced):
+            parts = {"value": about.outcome.value, "gradient": about.outcome.gradient}
+            got = {quantity: (a.format, hexed(a)) for quantity, a in parts.items() if isinstance(a, Array)}
+        else:
+            assert isinstance(about.outcome, Raised)
+            raised = about.outcome.type
+        return cls(about.check, failing, raised, got, script(about))
+
+
+def asked(framework: str, checks: Sequence[tuple[Case, str, str]]) -> Iterator[Told]:
     backends = [Backend(framework), Backend(framework, "manual")]
     with workers_for(Run(backends, [case for case, _, _ in checks])) as workers:
         (worker,) = workers
         for case, fmt, backend in checks:
-            yield reproduced(worker, Backend.parse(backend), Question(case, fmt))
+            about = reproduced(worker, Backend.parse(backend), Question(case, fmt))
+            if not isinstance(about.outcome, Declined):
+                yield Told.of(about)
 
 
 def hexed(array: Array) -> list[str]:
@@ -121,20 +146,12 @@ def hexed(array: Array) -> list[str]:
 
 def compare(framework: str, checks: Sequence[tuple[Case, str, str]]) -> Counter[bool]:
     """Run the script of every check that has one, and compare; return how many deviated and how many did not."""
-    told = [about for about in asked(framework, checks) if not isinstance(about.outcome, Declined)]
-    deviating: Counter[bool] = Counter()
-    for about, (status, said, got) in zip(told, run([script(about) for about in told]), strict=True):
-        failing = any(finding.verdict.failing for finding in about.findings)
-        deviating[failing] += 1
-        assert status == int(failing), f"{about.check}: {said}"
-        if isinstance(about.outcome, Produced):
-            parts = {"value": about.outcome.value, "gradient": about.outcome.gradient}
-            expected = {quantity: (a.format, hexed(a)) for quantity, a in parts.items() if isinstance(a, Array)}
-            assert got == expected, about.check
-        else:
-            assert isinstance(about.outcome, Raised)
-            assert said.splitlines()[1].startswith(f"raised {about.outcome.type}: ")
-    return deviating
+    told = list(asked(framework, checks))
+    for one, (status, said, got) in zip(told, run([one.script for one in told]), strict=True):
+        assert status == int(one.failing), f"{one.check}: {said}"
+        assert got == one.got, one.check
+        assert not one.raised or said.splitlines()[1].startswith(f"raised {one.raised}: ")
+    return Counter(one.failing for one in told)
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -53,7 +53,8 @@ def empty(folder: Path, *, force: bool) -> None:
 def estimate(questions: Sequence[Question]) -> int:
     """Return about how many bytes the arrays have before they are compressed."""
     total = 0
-    for question in questions:
+    for kept in questions:
+        question = _anew(kept)
         total += sum(array.data.nbytes for array in question.arrays.values())
         for quantity in question.quantities:
             for choice in _choices(question):
@@ -65,7 +66,7 @@ def export(questions: Sequence[Question], folder: Path) -> Iterator[Question]:
     """Write one npz a question, then the index; yield each question when its file is written."""
     entries = []
     for question in questions:
-        entries.append(_entry(question, folder))
+        entries.append(_entry(_anew(question), folder))
         yield question
     index = {
         "format_version": VERSION,
@@ -75,6 +76,11 @@ def export(questions: Sequence[Question], folder: Path) -> Iterator[Question]:
         "cases": entries,
     }
     _write(folder / INDEX, (json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _anew(question: Question) -> Question:
+    """Return the same question without what it keeps: Arb's numbers of all questions would not fit into memory."""
+    return Question(question.case, question.format, question.remember)
 
 
 def _choices(question: Question) -> list[str]:
