@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import click
 import numpy as np
 import pytest
 
@@ -12,7 +13,9 @@ from lossparity import console
 from lossparity.formats import FORMATS
 from lossparity.judged import Summary
 from lossparity.model import Verdict
-from lossparity.record import NotTested, Result, Worst
+from lossparity.plans import Question
+from lossparity.record import Cause, NotTested, Result, Worst
+from lossparity.suite import built_in, load
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
@@ -38,7 +41,7 @@ WORST = Worst([1, 2], (0.75).hex(), (0.5).hex(), 0.1, 0.2)
 
 
 def test_a_failure_says_what_where_and_how_far() -> None:
-    assert console.failure(result(worst=WORST, message="not as it should be")).splitlines() == [
+    assert click.unstyle(console.failure(result(worst=WORST, message="not as it should be"))).splitlines() == [
         "FAIL s/a/float32@torch#value",
         "  clause C1 (convention): the smoothing mass is e/K on every class, the target's included",
         "  native: torch.f",
@@ -50,7 +53,7 @@ def test_a_failure_says_what_where_and_how_far() -> None:
 
 def test_a_failure_without_a_result_says_its_message_alone() -> None:
     text = console.failure(result(verdict="crash", api="", origin="", message="killed by SIGSEGV", ulp=None))
-    assert text.splitlines()[0] == "CRASH s/a/float32@torch#value"
+    assert click.unstyle(text).splitlines()[0] == "CRASH s/a/float32@torch#value"
     assert text.splitlines()[2:] == ["  killed by SIGSEGV"]
 
 
@@ -77,7 +80,7 @@ def summary() -> Summary:
 
 
 def test_a_summary_shows_denominators_and_what_was_not_tested() -> None:
-    assert console.summary(summary(), []).splitlines() == [
+    assert console.summary(summary()).splitlines() == [
         "3 of 4 judged results pass, 1 of them weakly (grade loose)",
         "1 fail",
         "2 unsupported",
@@ -87,12 +90,75 @@ def test_a_summary_shows_denominators_and_what_was_not_tested() -> None:
     ]
 
 
-def test_failures_come_first_and_are_cut_at_ten_with_their_number() -> None:
-    failures = [result(f"s/{n}/float32@torch") for n in range(12)]
-    text = console.summary(summary(), failures)
-    assert text.startswith("FAIL s/0/float32@torch#value")
+def failing(*causes: Cause) -> Summary:
+    """A summary of causes, each of one result; a stale one beside them."""
+    found = summary()
+    found.failures = [result(key.partition("#")[0]) for cause in causes for key in cause.results]
+    found.causes = list(causes)
+    return found
+
+
+MISTAKE = Cause("not-shifted", "exp overflows", ["s/0/float32@torch#value"], ulp=0.25, convention="base=2", shared=True)
+
+
+def test_a_cause_shows_its_name_its_simplest_result_and_what_to_do() -> None:
+    text = click.unstyle(console.summary(failing(MISTAKE), advice=lambda r: (f"again: {r.check}",)))
+    assert text.splitlines()[:11] == [
+        "1. not-shifted, 1 result",
+        "   exp overflows",
+        "   the framework's own function fails there too",
+        "   FAIL s/0/float32@torch#value",
+        "     clause C1 (convention): the smoothing mass is e/K on every class, the target's included",
+        "     native: torch.f",
+        "     explained to 0.25 ulp",
+        "     again: s/0/float32@torch",
+        "     intended? judge by it: --convention base=2",
+        "",
+        "3 of 4 judged results pass, 1 of them weakly (grade loose)",
+    ]
+
+
+def test_small_inputs_are_printed_and_large_ones_described() -> None:
+    case = next(c for s in load([built_in()]) for c in s.cases if c.id == "worked-example/nll-loss")
+    text = console.summary(failing(MISTAKE), inputs={MISTAKE.results[0]: Question(case, "float32")})
+    assert "inputs: log_probs [[" in " ".join(text.split())
+    assert "reduction=mean" in text
+    wide = next(c for s in load([built_in()]) for c in s.cases if c.id == "half-precision/many-classes")
+    text = console.summary(failing(MISTAKE), inputs={MISTAKE.results[0]: Question(wide, "float16")})
+    assert "inputs: logits float16[" in text
+
+
+def test_causes_are_cut_at_ten_with_their_number() -> None:
+    causes = [Cause(f"cause-{n}", "", [f"s/{n}/float32@torch#value"]) for n in range(12)]
+    text = click.unstyle(console.summary(failing(*causes)))
+    assert text.startswith("1. cause-0, 1 result")
     assert text.count("FAIL ") == 10
-    assert "… and 2 more in the record" in text
+    assert "… and 2 more causes in the record" in text
+
+
+def test_a_weak_cause_is_counted_and_not_listed_as_a_failure() -> None:
+    found = summary()
+    found.causes = [Cause("weak", "within the loose bound only", ["s/1/float16@torch#value"] * 3, failing=False)]
+    text = console.summary(found)
+    assert "within the loose bound only: 3, the simplest s/1/float16@torch#value" in text
+    assert "FAIL" not in text
+
+
+def test_stale_results_have_no_cause_and_are_listed() -> None:
+    found = summary()
+    found.failures = [result(verdict="stale", message="it conforms")]
+    assert "STALE s/a/float32@torch#value" in click.unstyle(console.summary(found))
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_prose_is_wrapped_to_the_terminal_and_names_are_not_broken(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    name = "a/very/long/name/of/a/check/that/nobody/could/copy/if/it/was/broken/float32@torch"
+    text = click.unstyle(console.failure(result(name, message="word " * 50)))
+    assert name in text
+    assert max(len(line) for line in text.splitlines() if name not in line) <= min(columns, 110)
 
 
 def test_no_progress_is_drawn_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +173,6 @@ def test_known_deviations_of_a_framework_are_named_and_the_others_counted() -> N
     summary.add(result(**native))
     summary.add(result("s/b/float32@torch", **native))
     summary.add(result(**{**native, "deviation": "torch.manual/sum/inf", "origin": "manual"}))
-    lines = console.summary(summary, []).splitlines()
+    lines = console.summary(summary).splitlines()
     assert "known deviation torch/sum/inf (2): The sum overflows." in lines
     assert "known deviations of composed and manual implementations (1): see the page" in lines
