@@ -253,6 +253,8 @@ class Answer:
             zeros = np.zeros(len(places), dtype=np.intp)
             return next(self.blocks()), zeros, zeros
         positions, classes = self._placed(places)
+        if self.problem.small and len(kept := list(self.blocks())) == 1:
+            return kept[0], positions, classes
         unique, rows = np.unique(positions, return_inverse=True)
         return Block(self, self.problem.rows(unique), self.first_tier), rows, classes
 

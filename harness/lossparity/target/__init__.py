@@ -80,7 +80,9 @@ def implementation(target: Target) -> Implementation:
     def accepts(request: Request) -> bool:
         if not declared(request, target.supports):
             raise Unsupported(NOT_DECLARED)
-        return bound.accepts({*request.keywords, *({"weight"} & request.arrays.keys())})
+        if missing := bound.missing({*request.keywords, *({"weight"} & request.arrays.keys())}):
+            raise Unsupported(f"no parameter {', '.join(missing)}")
+        return True
 
     def result(returned: Any) -> Any:
         return taken(returned, target.returns)

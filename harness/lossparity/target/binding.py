@@ -39,9 +39,9 @@ class Binding:
     wanted: tuple[str, ...]
     keywords: Optional[frozenset[str]]
 
-    def accepts(self, stated: set[str]) -> bool:
-        """Whether the function has all of these keywords."""
-        return self.keywords is None or stated <= self.keywords
+    def missing(self, stated: set[str]) -> list[str]:
+        """Return which of these keywords the function does not have."""
+        return [] if self.keywords is None else sorted(stated - self.keywords)
 
     def arranged(self, *, copying: bool) -> Callable[..., Any]:
         """Return the function as the spec calls it; `copying`: it works on copies, so that it may overwrite them."""
