@@ -134,7 +134,7 @@ def _cause(n: int, cause: Cause, simplest: Result, question: Question | None, ad
     yield from _wrapped(cause.said, "   ")
     if cause.shared:
         yield from _wrapped("the framework's own function fails there too", "   ")
-    yield from (f"   {line}" for line in failure(simplest).splitlines() if line.strip() != cause.said)
+    yield from (f"   {line}" for line in failure(simplest).splitlines())
     if question is not None:
         yield from _wrapped(_inputs(question), "       ", "     ")
     if cause.ulp is not None:

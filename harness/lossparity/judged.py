@@ -95,13 +95,16 @@ class _Gathered:
 
     diagnoser: Diagnoser = field(default_factory=Diagnoser)
     failed: list[Failed] = field(default_factory=list)
+    passing: set[str] = field(default_factory=set)
     weak: dict[bool, list[tuple[tuple[int, ...], str]]] = field(default_factory=lambda: {True: [], False: []})
 
     def causes(self) -> Iterator[Cause]:
         """Yield the causes of failures, the most telling first, and then those of weak passes."""
         for one in diagnosis.causes(self.failed, self.diagnoser.contradicted):
             keys = [member.key for member in one.members]
-            yield Cause(one.id, one.said, keys, True, one.ulp, one.convention, one.shared)
+            where = one.exactly_where(self.passing)
+            said = f"{one.said}; exactly where {' and '.join(where)}" if where else one.said
+            yield Cause(one.id, said, keys, True, one.ulp, one.convention, one.shared)
         for zeroed, (name, said) in ((True, _ZEROED), (False, _WEAK)):
             if self.weak[zeroed]:
                 yield Cause(name, said, [key for _, key in sorted(self.weak[zeroed])], failing=False)
@@ -171,9 +174,12 @@ def _gather(
 ) -> None:
     first = question.arrays[OPERATIONS[question.case.operation].first]
     simplicity = (first.data.size, len(question.case.keywords), _READABLE.index(question.format))
+    if finding.verdict is Verdict.PASS:
+        gathered.passing |= diagnosis.features(question)
     if finding.verdict.failing:
+        particular = diagnosis.features(question)
         gathered.failed.append(
-            Failed(line.key, line.clause, finding.kind, explained, simplicity, shared=line.shared),
+            Failed(line.key, line.clause, finding.kind, explained, simplicity, line.shared, particular)
         )
     elif finding.verdict is Verdict.PASS and line.grade == Grade.LOOSE.value:
         gathered.weak[line.zeroed].append((simplicity, line.key))

@@ -11,5 +11,6 @@ from __future__ import annotations
 from lossparity.diagnosis.candidates import Explained, described
 from lossparity.diagnosis.causes import Cause, Failed, causes
 from lossparity.diagnosis.diagnoser import Diagnoser
+from lossparity.diagnosis.features import features
 
-__all__ = ["Cause", "Diagnoser", "Explained", "Failed", "causes", "described"]
+__all__ = ["Cause", "Diagnoser", "Explained", "Failed", "causes", "described", "features"]

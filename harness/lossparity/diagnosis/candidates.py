@@ -29,6 +29,8 @@ _OTHERS: Mapping[str, str] = {
     "computed-in-16-bits": "it is as accurate as a 16-bit format, and no more: something is computed in one",
     "stale-result": "it is the right result of an earlier call: something is kept between calls",
     "rows-permuted": "the rows are right and come back in another order",
+    "crash": "the process died",
+    "timeout": "no answer within the time limit",
     "inputs-modified": "the inputs were modified (clause M6)",
     "published": "it does not round to the published figures",
 }

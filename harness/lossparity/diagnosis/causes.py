@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from lossparity.diagnosis.candidates import Explained, described
@@ -16,7 +17,7 @@ class Failed:
     """One failing result: its key `check#quantity`, clause and kind, what explains it, and how simple its input is.
 
     `explained` has the more definite explanations first. `shared` says that the framework's own function fails there
-    too.
+    too. `features` are what is particular about the question.
     """
 
     key: str
@@ -25,6 +26,7 @@ class Failed:
     explained: tuple[Explained, ...]
     simplicity: tuple[int, ...] = ()
     shared: bool = False
+    features: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ class Cause:
     def shared(self) -> bool:
         """Whether the framework's own function fails at every one of them too."""
         return all(one.shared for one in self.members)
+
+    def exactly_where(self, passing: AbstractSet[str]) -> list[str]:
+        """Return what all of these failures have in common and no passing result has, given what those have."""
+        return sorted(frozenset.intersection(*(one.features for one in self.members)) - passing)
 
     @property
     def named(self) -> bool:

@@ -136,13 +136,15 @@ def _bits(quantity: str, got: Array) -> tuple[object, ...]:
 def _plain(finding: Finding) -> Explained | None:
     """Return what a result without numbers is known by."""
     if finding.kind in ("crash", "timeout"):
-        return Explained(finding.kind, said=finding.message)
+        return Explained(finding.kind)
     if finding.kind == "modified":
         return Explained("inputs-modified")
     if finding.kind == "raises":
         # Messages alike but for their numbers are of one cause.
         first = re.sub(r"-?[0-9]+", "N", finding.message.strip().partition("\n")[0])
-        return Explained(textwrap.shorten(f"raises {first}", _HEADING, placeholder=" …"), said=finding.message)
+        return Explained(
+            textwrap.shorten(f"raises {first}", _HEADING, placeholder=" …"), said="an unexpected exception"
+        )
     return None
 
 
