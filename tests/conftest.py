@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+# Text is wrapped to the terminal, which pytest-xdist makes one of 80 columns up for its workers.
+os.environ.pop("COLUMNS", None)
+
 FRAMEWORKS = ("numpy", "torch", "tensorflow", "jax")
 
 

@@ -172,7 +172,7 @@ def test_what_is_waived_or_not_declared_is_listed() -> None:
 def test_a_function_that_goes_wrong_is_told_how(name: str, verdict: str, said: str) -> None:
     result = check(name, "--timeout", "2")
     assert result.exit_code == 1
-    assert result.stdout.startswith(f"{verdict} worked-example/softmax/float32@numpy.target#value")
+    assert f"   {verdict} worked-example/softmax/float32@numpy.target#value\n" in result.stdout
     assert said in " ".join(result.stdout.split())
 
 

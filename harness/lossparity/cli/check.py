@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lossparity.record import Result
 
 
+_MANY = 20  # checks, for which nobody waits before the first failure
+
+
 def _share(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
     if not 0 <= value <= 1:  # true for NaN
         raise UsageError(f"--min-coverage {value:g} is no share", hint="a number from 0 to 1, as in 0.5")
@@ -132,9 +135,10 @@ def check(
             remember,
         )
         path = record or Path(scratch) / "run.jsonl"
-        checking.plan(wanted)  # what is wrong with it is said before a file is opened
+        planned = checking.plan(wanted)  # what is wrong with it is said before a file is opened
+        first = _First(waiting=len(planned.questions()[0]) >= _MANY)
         with Writer(path) as writer, console.progress() as progress:
-            found = checking.check(wanted, writer, progress, _First())
+            found = checking.check(wanted, writer, progress, first)
         click.echo(found.text())
         if record:
             click.echo(f"record: {record}")
@@ -144,14 +148,14 @@ def check(
 
 
 class _First:
-    """Prints the first failure as soon as it is found."""
+    """Prints the first failure as soon as it is found, where somebody would wait for the end."""
 
-    def __init__(self) -> None:
-        self._said = False
+    def __init__(self, *, waiting: bool) -> None:
+        self._waiting = waiting
 
     def __call__(self, _question: Question, _finding: Finding, result: Result) -> None:
         from lossparity import console
 
-        if not self._said:
+        if self._waiting:
             click.echo(f"the first failure; the rest follows, by cause\n{console.failure(result)}\n")
-            self._said = True
+            self._waiting = False
