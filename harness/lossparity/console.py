@@ -35,30 +35,48 @@ def number(text: str, fmt: str) -> str:
     return f"{float.fromhex(text):.{_DIGITS[fmt]}g}"
 
 
+class Progress:
+    """Is told how far a run is, and prints what is to be read meanwhile."""
+
+    def __call__(self, done: int, total: int, summary: Summary) -> None:
+        """Hear of `done` checks of `total`."""
+
+    def say(self, text: str) -> None:
+        """Print a text on standard output."""
+        click.echo(text)
+
+
 @contextmanager
-def progress() -> Iterator[Callable[[int, int, Summary], None]]:
+def progress() -> Iterator[Progress]:
     """Show a progress bar on standard error where that is a terminal; nothing elsewhere."""
     if not sys.stderr.isatty():
-        yield lambda *_: None
+        yield Progress()
         return
+    from rich import progress as bars
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("checks"),
-        TimeRemainingColumn(),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("checks"),
+        bars.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting the frameworks", total=None)
 
-        def told(done: int, total: int, summary: Summary) -> None:
-            failing = sum(n for verdict, n in summary.counts.items() if verdict.failing)
-            bar.update(task, completed=done, total=total, description=f"{failing} failing" if failing else "judging")
+        class Drawn(Progress):
+            def __call__(self, done: int, total: int, summary: Summary) -> None:
+                failing = sum(n for verdict, n in summary.counts.items() if verdict.failing)
+                said = f"{failing} failing" if failing else "judging"
+                bar.update(task, completed=done, total=total, description=said)
 
-        yield told
+            def say(self, text: str) -> None:
+                bar.stop()  # two texts at once would be mixed
+                click.echo(text)
+                bar.start()
+
+        yield Drawn()
 
 
 def _width() -> int:
@@ -79,24 +97,28 @@ def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
 
 def failure(result: Result) -> str:
     """Describe one failing result: what, clause and basis, got and exact, how far, and what the message says."""
-    clause = CLAUSES[result.clause]
+    return "\n".join(_failure(result, ""))
+
+
+def _failure(result: Result, indent: str) -> list[str]:
+    clause, deeper = CLAUSES[result.clause], f"{indent}  "
     lines = [
-        f"{click.style(result.verdict.upper(), fg='red')} {result.key}",
-        *_wrapped(f"clause {clause.id} ({clause.basis}): {clause.text}", "  "),
+        f"{indent}{click.style(result.verdict.upper(), fg='red')} {result.key}",
+        *_wrapped(f"clause {clause.id} ({clause.basis}): {clause.text}", deeper),
     ]
     if result.api:
-        lines.append(f"  {result.origin}: {result.api}")
+        lines.append(f"{deeper}{result.origin}: {result.api}")
     if result.worst:
         worst = result.worst
         place = f" at {worst.index}" if worst.index else ""
-        lines.append(f"  got {number(worst.got, result.format)}, exact {number(worst.exact, 'float64')}{place}")
+        lines.append(f"{deeper}got {number(worst.got, result.format)}, exact {number(worst.exact, 'float64')}{place}")
         if result.ulp is not None and worst.loose is not None and result.bound_used is not None:
             ieee = FORMATS[result.format].ieee
             share = f"{result.bound_used:.3g} times the bound" if worst.loose else "where the result must be exact"
-            lines.append(f"  off by {result.ulp:.3g} ulp of {ieee}, {share}")
+            lines.append(f"{deeper}off by {result.ulp:.3g} ulp of {ieee}, {share}")
     if result.message:
-        lines += _wrapped(result.message, "  ")
-    return "\n".join(lines)
+        lines += _wrapped(result.message, deeper)
+    return lines
 
 
 def _nothing(_result: Result) -> Iterable[str]:
@@ -134,7 +156,7 @@ def _cause(n: int, cause: Cause, simplest: Result, question: Question | None, ad
     yield from _wrapped(cause.said, "   ")
     if cause.shared:
         yield from _wrapped("the framework's own function fails there too", "   ")
-    yield from (f"   {line}" for line in failure(simplest).splitlines())
+    yield from _failure(simplest, "   ")
     if question is not None:
         yield from _wrapped(_inputs(question), "       ", "     ")
     if cause.ulp is not None:

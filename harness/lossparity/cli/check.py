@@ -15,6 +15,8 @@ from lossparity.cli.steps import load, page, remembering, require_sound_arithmet
 from lossparity.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lossparity.plans import Finding, Question
     from lossparity.record import Result
 
@@ -136,8 +138,8 @@ def check(
         )
         path = record or Path(scratch) / "run.jsonl"
         planned = checking.plan(wanted)  # what is wrong with it is said before a file is opened
-        first = _First(waiting=len(planned.questions()[0]) >= _MANY)
         with Writer(path) as writer, console.progress() as progress:
+            first = _First(progress.say if len(planned.questions()[0]) >= _MANY else None)
             found = checking.check(wanted, writer, progress, first)
         click.echo(found.text())
         if record:
@@ -148,14 +150,14 @@ def check(
 
 
 class _First:
-    """Prints the first failure as soon as it is found, where somebody would wait for the end."""
+    """Says the first failure as soon as it is found, where somebody would wait for the end."""
 
-    def __init__(self, *, waiting: bool) -> None:
-        self._waiting = waiting
+    def __init__(self, say: Callable[[str], None] | None) -> None:
+        self._say = say
 
     def __call__(self, _question: Question, _finding: Finding, result: Result) -> None:
         from lossparity import console
 
-        if self._waiting:
-            click.echo(f"the first failure; the rest follows, by cause\n{console.failure(result)}\n")
-            self._waiting = False
+        if self._say:
+            self._say(f"the first failure; the rest follows, by cause\n{console.failure(result)}\n")
+            self._say = None
