@@ -524,3 +524,16 @@ def test_what_makes_terms_of_both_signs_has_no_certified_value(more: dict[str, A
     arrays = {"logits": Array.of([[0.0, 0.0, -1e20]], "float32"), "target": Array.of([2], "int64"), **weight}
     with pytest.raises(UsageError, match="no certified value"):
         Problem("cross_entropy", arrays, more)
+
+
+@pytest.mark.parametrize("quantity", ["value", "gradient"])
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 2)])
+def test_the_row_around_a_place_holds_that_place(quantity: str, shape: tuple[int, ...]) -> None:
+    """Also of a small problem, whose rows are kept as one block."""
+    x = np.random.RandomState(1).standard_normal(shape)
+    arrays = {"logits": Array.of(x, "float32"), "upstream": Array.of(x[::-1], "float32")}
+    found = Answer(Problem("softmax", arrays, {}), quantity, "float32")
+    for place in range(x.size):
+        block, cls = found.around(place)
+        assert block.certified.high.shape[0] == 1
+        assert block.certified.high[0, cls] == found.whole().reshape(-1)[place] == found.at(np.array([place]))[0]

@@ -239,6 +239,8 @@ class Answer:
 
     def at(self, places: npt.NDArray[np.intp]) -> Floats:
         """Return the nearest binary64 numbers to the exact values at places of the flattened result."""
+        if self.problem.small and not self.scalar and len(kept := list(self.blocks())) == 1:
+            return kept[0].certified.high[self._placed(places)]
         block, rows, classes = self.located(places)
         return block.certified.high[rows, classes]
 
@@ -253,8 +255,6 @@ class Answer:
             zeros = np.zeros(len(places), dtype=np.intp)
             return next(self.blocks()), zeros, zeros
         positions, classes = self._placed(places)
-        if self.problem.small and len(kept := list(self.blocks())) == 1:
-            return kept[0], positions, classes
         unique, rows = np.unique(positions, return_inverse=True)
         return Block(self, self.problem.rows(unique), self.first_tier), rows, classes
 
