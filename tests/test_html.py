@@ -573,7 +573,7 @@ def test_a_check_shows_explanations_without_a_cause_and_what_the_framework_fails
     browser: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "page.html"
-    raised = {"message": "no such axis", "origin": "target"}
+    raised = {"message": "no such axis", "origin": "target", "api": "mine.py:my loss"}
     record = _record(
         _failed(1, "not-shifted", "log-of-softmax", shared=True),
         _failed(2, "raises", **raised),
@@ -587,6 +587,7 @@ def test_a_check_shows_explanations_without_a_cause_and_what_the_framework_fails
     assert said.count("no such axis") == 1
     assert "also fits" not in said
     assert "own function fails" not in said
+    assert "lossparity show s/c2/float32@torch --target 'mine.py:my loss'" in said
 
 
 @pytest.mark.parametrize("name", ["smoothing=K-1", factory.HOSTILE, "__proto__", "a&b=c#d%41"])

@@ -58,13 +58,14 @@ function makeCheck(data, words) {
   }
 
   function asker(r) {
+    const target = r.origin === 'target' && r.api ? [' ', el('span', { class: 'nowrap' }, '--target'), ' ' + quoted(r.api)] : [];
     return el('section', {}, el('h3', {}, 'Who did it'), terms([
       ['backend', r.backend],
       ['API called', r.api && el('code', {}, r.api)],
       ['origin', [r.origin || 'not recorded', note(words.origins[r.origin || ''] || '')]],
       ['outcome', r.outcome],
       ['inputs’ hash', r.input_hash && el('code', {}, r.input_hash)],
-      ['again', [el('code', { class: 'command' }, 'lossparity show ' + quoted(r.check))]],
+      ['again', [el('code', { class: 'command' }, 'lossparity show ' + quoted(r.check), target)]],
     ]));
   }
 
