@@ -241,12 +241,12 @@ def test_failures_are_grouped_by_the_causes_of_the_record() -> None:
     record = _record(
         _failed(1, "smoothing=K-1"),
         _failed(2, "smoothing=K-1", "other"),
-        _failed(3, cause="nan"),
+        *(_failed(n, cause="nan") for n in (3, 7, 8, 9)),
         _failed(4, "not-shifted", shared=True),
         _failed(5, "smoothing=K-1", backend="jax", origin="composed"),
         _failed(6, "log-of-softmax", backend="jax", origin="composed"),
         causes=[
-            Cause("unexplained nan (S1)", "nothing gives these numbers", _keys(3)),
+            Cause("unexplained nan (S1)", "nothing gives these numbers", _keys(3, 7, 8, 9)),
             Cause("not-shifted", "exp overflows", _keys(4), ulp=0.0, shared=True),
             Cause("log-of-softmax", "log of p", _keys(6, backend="jax"), ulp=0.5),
             Cause("smoothing=K-1", said, _keys(2, 1), ulp=0.123456, convention="smoothing=K-1"),
