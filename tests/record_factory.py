@@ -14,8 +14,10 @@ from lossparity.formats import FORMATS, ulp
 from lossparity.judge import BINS
 from lossparity.record import (
     CaseLine,
+    Cause,
     Environment,
     Excerpt,
+    Explained,
     Footer,
     Header,
     NotTested,
@@ -29,6 +31,12 @@ from lossparity.spec import CLAUSES
 __all__ = ["HOSTILE", "empty", "everything", "many", "passing"]
 
 HOSTILE = "<script>alert(1)</script>"
+
+_FAILING = ("fail", "error", "crash", "timeout")
+_SAID = {
+    "smoothing=K-1": "q' = (1 - e) q + e / (K - 1) (1 - q): nothing of the mass on the target",
+    "not-shifted": "exp of the logits themselves, without subtracting the largest: it overflows, or underflows",
+}
 
 _BACKENDS = {
     "torch": ("native", "torch.nn.functional.cross_entropy"),
@@ -175,9 +183,37 @@ def _header() -> Header:
 
 def _finished(record: Record, not_tested: list[NotTested]) -> Record:
     counts = Counter(r.verdict for r in record.results)
-    failing = any(counts[v] for v in ("fail", "error", "crash", "timeout"))
-    record.footer = Footer(dict(counts), not_tested, 12.34, int(failing))
+    record.footer = Footer(dict(counts), not_tested, 12.34, int(any(counts[v] for v in _FAILING)), _causes(record))
     return record
+
+
+def _causes(record: Record) -> list[Cause]:
+    """Group by the first explanation, backend for backend, failures first, as a run does."""
+    failed: dict[tuple[str, str], list[Result]] = {}
+    weak: dict[tuple[str, bool], list[Result]] = {}
+    for result in record.results:
+        if result.verdict in _FAILING:
+            name = result.explained[0].id if result.explained else f"unexplained {result.cause} ({result.clause})"
+            failed.setdefault((result.backend, name), []).append(result)
+        elif result.verdict == "pass" and result.grade == "loose":
+            weak.setdefault((result.backend, result.zeroed), []).append(result)
+    return [
+        *(
+            Cause(
+                name,
+                _SAID.get(name) or results[0].message or "nothing of the catalogue gives these numbers",
+                [r.key for r in results],
+                ulp=results[0].explained[0].ulp if results[0].explained else None,
+                convention=name if name == "smoothing=K-1" else "",
+                shared=all(r.shared for r in results),
+            )
+            for (_, name), results in failed.items()
+        ),
+        *(
+            Cause("gradient-lost" if zeroed else "weak", "a weak pass", [r.key for r in results], failing=False)
+            for (_, zeroed), results in weak.items()
+        ),
+    ]
 
 
 def empty() -> Record:
@@ -201,7 +237,8 @@ def many(count: int) -> Record:
                 if fmt in ("bfloat16", "float16") and (number + turn) % 9 == 0:
                     grade = "loose"
                 for quantity in ("value", "gradient"):
-                    record.results.append(_judged(case, numbers, backend, quantity, grade))
+                    zeroed = grade == "loose" and quantity == "gradient"
+                    record.results.append(_judged(case, numbers, backend, quantity, grade, zeroed=zeroed))
     return _finished(record, [])
 
 
@@ -220,7 +257,15 @@ def everything() -> Record:
     record.cases += [case, hostile, mask]
     nan = Worst([1], "nan", float(numbers.value[1]).hex(), None, None)
     record.results += [
-        _judged(case, numbers, "torch", "value", "wrong", cause="smoothing mass e/(K-1) on the other classes"),
+        _judged(
+            case,
+            numbers,
+            "torch",
+            "value",
+            "wrong",
+            cause="finite-wrong",
+            explained=[Explained("smoothing=K-1", 0.75), Explained(f"another {HOSTILE}", 2.5)],
+        ),
         _judged(case, numbers, "torch", "gradient", "tight"),
         _judged(case, numbers, "jax", "value", "faithful"),
         _judged(case, numbers, "tensorflow", "value", "loose"),
@@ -241,8 +286,8 @@ def everything() -> Record:
             shape=[2],
             got=Window(0, [_hexes(FORMATS["float32"].round(numbers.value))[0], "nan"], _hexes(numbers.value)),
             worst=nan,
-            cause="NaN for a number",
-            message="exp overflows before the maximum is subtracted",
+            cause="nan",
+            explained=[Explained("not-shifted", 0.0)],
         ),
         _judged(
             case,
@@ -274,11 +319,28 @@ def everything() -> Record:
             "error",
             "raised",
             origin="native",
-            cause=f"raises {HOSTILE}",
+            cause="raises",
             message="</script><!--",
+            explained=[Explained(f"raises {HOSTILE}")],
         ),
-        _unjudged(hostile, "jax", "value", "crash", "crashed", message="killed by signal 11 (SIGSEGV)"),
-        _unjudged(hostile, "tensorflow", "value", "timeout", "timed out", message="stopped after 30 s"),
+        _unjudged(
+            hostile,
+            "jax",
+            "value",
+            "crash",
+            "crashed",
+            message="killed by signal 11 (SIGSEGV)",
+            explained=[Explained("crash")],
+        ),
+        _unjudged(
+            hostile,
+            "tensorflow",
+            "value",
+            "timeout",
+            "timed out",
+            message="stopped after 30 s",
+            explained=[Explained("timeout")],
+        ),
         _unjudged(hostile, "numpy", "value", "unsupported", "declined", message=f"no {HOSTILE} here"),
         _unjudged(hostile, "torch.manual", "value", "unavailable", "declined", message="no such device"),
     ]

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import pytest
 import record_factory as factory
 from lossparity.errors import UsageError
 from lossparity.formats import FORMATS
-from lossparity.record import Footer, Record, Result, Worst
+from lossparity.record import Cause, Explained, Footer, Record, Result, Worst
 from lossparity_reports import html
 from lossparity_reports.address import address
 from lossparity_reports.figures import decimal
@@ -92,14 +93,24 @@ def _result(number: int, **changes: Any) -> Result:
     return Result(**{**base, **changes})
 
 
-def _record(*results: Result) -> Record:
+def _record(*results: Result, causes: Sequence[Cause] = ()) -> Record:
     record = factory.empty()
     record.results = list(results)
     counts: dict[str, int] = {}
     for result in results:
         counts[result.verdict] = counts.get(result.verdict, 0) + 1
-    record.footer = Footer(counts, [], 1.0, 0)
+    record.footer = Footer(counts, [], 1.0, 0, list(causes))
     return record
+
+
+def _keys(*numbers: int, backend: str = "torch") -> list[str]:
+    return [f"s/c{number}/float32@{backend}#value" for number in numbers]
+
+
+def _failed(number: int, *names: str, backend: str = "torch", **changes: Any) -> Result:
+    explained = [Explained(name, 0.75) for name in names]
+    check = f"s/c{number}/float32@{backend}"
+    return _result(number, check=check, backend=backend, verdict="fail", grade="wrong", explained=explained, **changes)
 
 
 @pytest.mark.parametrize(
@@ -107,15 +118,15 @@ def _record(*results: Result) -> Record:
     [
         ([], "empty", "Nothing was judged: the record holds no result."),
         (["unsupported", "unavailable"], "empty", "Nothing was judged: 2 results, all unsupported or unavailable."),
-        (["pass"], "clean", "No unexplained failure: 1 of 1 result pass."),
+        (["pass"], "clean", "No failure: 1 of 1 result pass."),
         (
             ["pass", "pass", "known", "unsupported"],
             "clean",
-            "No unexplained failure: 2 of 3 results pass, 1 known deviation.",
+            "No failure: 2 of 3 results pass, 1 known deviation.",
         ),
-        (["pass", "stale", "undecided"], "clean", "No unexplained failure: 1 of 3 results pass, 1 stale, 1 undecided."),
-        (["fail", "pass"], "failing", "1 unexplained failure: 1 of 2 results pass."),
-        (["fail", "error", "crash", "timeout"], "failing", "4 unexplained failures: 0 of 4 results pass."),
+        (["pass", "stale", "undecided"], "clean", "No failure: 1 of 3 results pass, 1 stale, 1 undecided."),
+        (["fail", "pass"], "failing", "1 failure: 1 of 2 results pass."),
+        (["fail", "error", "crash", "timeout"], "failing", "4 failures: 0 of 4 results pass."),
     ],
 )
 def test_the_answer_is_one_sentence_for_every_state(results: list[str], state: str, sentence: str) -> None:
@@ -139,7 +150,7 @@ def test_an_incomplete_record_is_said_to_be_incomplete(broken: str, why: str) ->
     page = _page(record)
     assert page.by_tag["h1"][0].startswith("This record is incomplete: ")
     assert why in page.by_tag["h1"][0]
-    assert "No unexplained failure: 200 of 200 results pass." in page.by_tag["h1"][0]
+    assert "No failure: 200 of 200 results pass." in page.by_tag["h1"][0]
     assert "what the run never came to is not known" in html.render(record)
     assert summarise(record).state == "incomplete"
 
@@ -214,15 +225,112 @@ def test_what_was_not_tested_is_listed_with_reasons_and_counts() -> None:
         assert text in page.by_id["untested"]
 
 
-def test_unexplained_failures_are_listed_without_the_script_fifty_at_most() -> None:
+def test_failures_are_listed_without_the_script_fifty_at_most() -> None:
     worst = Worst([0, 3], "0x1.99999a0000000p-4", "0x1.8p-4", 1e-9, 2e-9)
     failing = [_result(n, verdict="fail", grade="wrong", worst=worst, ulp=9.0, bound_used=4.5) for n in range(60)]
     page = _page(_record(*failing, _result(99)))
     rows = re.findall(r"s/c\d+/float32@torch", page.by_id["failures"])
     assert len(set(rows)) == 50
-    assert "The simplest 50 of 60 unexplained failures" in page.by_tag["summary"]
+    assert "The simplest 50 of 60 failures" in page.by_tag["summary"]
     for number in ("0.100000001", "0.09375", "[0, 3]", "4.5"):
         assert number in page.by_id["failures"]
+
+
+def test_failures_are_grouped_by_the_causes_of_the_record() -> None:
+    said = "nothing of the mass on the target"
+    record = _record(
+        _failed(1, "smoothing=K-1"),
+        _failed(2, "smoothing=K-1", "other"),
+        *(_failed(n, cause="nan") for n in (3, 7, 8, 9)),
+        _failed(4, "not-shifted", shared=True),
+        _failed(5, "smoothing=K-1", backend="jax", origin="composed"),
+        _failed(6, "log-of-softmax", backend="jax", origin="composed"),
+        causes=[
+            Cause("unexplained nan (S1)", "nothing gives these numbers", _keys(3, 7, 8, 9)),
+            Cause("not-shifted", "exp overflows", _keys(4), ulp=0.0, shared=True),
+            Cause("log-of-softmax", "log of p", _keys(6, backend="jax"), ulp=0.5),
+            Cause("smoothing=K-1", said, _keys(2, 1), ulp=0.123456, convention="smoothing=K-1"),
+            Cause("smoothing=K-1", said, _keys(5, backend="jax"), ulp=7.0, convention="smoothing=K-1"),
+        ],
+    )
+    groups = gather(record).causes
+    # The function's own first, in it what the framework does wrong too and what nothing explains last.
+    assert [g.name for g in groups] == ["smoothing=K-1", "unexplained nan (S1)", "not-shifted", "log-of-softmax"]
+    first = groups[0]
+    assert (first.text, first.count, first.near) == (said, 3, "0.123")
+    assert first.backends == (("torch", 2), ("jax", 1))
+    assert first.example == "s/c2/float32@torch"
+    assert first.address == "#diagnosis=smoothing=K-1"
+    assert [g.near for g in groups[1:]] == ["", "0", "0.5"]
+    page = _page(record)
+    rows = page.by_id["causes"]
+    assert f"smoothing=K-1 {said} explained to 0.123 ulp intended? judge by it: --convention smoothing=K-1" in rows
+    assert rows.count("explained to") == 3
+    assert rows.count("intended?") == 1
+    assert "exp overflows explained to 0 ulp the framework\N{RIGHT SINGLE QUOTATION MARK}s own function fails" in rows
+    assert rows.count("own function fails there too") == 1
+    assert ("a", {"href": "#check=s/c2/float32@torch"}) in page.elements
+    assert "smoothing=K-1" in page.by_id["failures"]
+
+
+@pytest.mark.parametrize(
+    ("explained", "sentence"),
+    [
+        ([("a",), ("b",)], "2 failures from 2 causes: 0 of 2 results pass."),
+        ([("a",), ()], "2 failures, 1 of them from 1 cause: 0 of 2 results pass."),
+        ([(), ()], "2 failures: 0 of 2 results pass."),
+    ],
+)
+def test_the_answer_says_how_many_failures_are_explained(explained: list[tuple[str, ...]], sentence: str) -> None:
+    causes = [Cause("".join(names) or f"unexplained {n}", "", _keys(n)) for n, names in enumerate(explained)]
+    record = _record(*(_failed(n, *names) for n, names in enumerate(explained)), causes=causes)
+    assert summarise(record).sentence == sentence
+
+
+def test_weak_passes_stand_apart_from_failures_lost_gradients_first() -> None:
+    record = _record(
+        *(_result(n, grade="loose") for n in (1, 2)),
+        _result(3, grade="loose", zeroed=True),
+        _failed(4, "not-shifted"),
+        causes=[
+            Cause("not-shifted", "exp overflows", _keys(4)),
+            Cause("weak", "within the loose bound only", _keys(1, 2), failing=False),
+            Cause("gradient-lost", "a 16-bit gradient is 0", _keys(3), failing=False),
+        ],
+    )
+    groups = gather(record)
+    assert [g.name for g in groups.causes] == ["not-shifted"]
+    assert [(g.name, g.count) for g in groups.weak] == [("gradient-lost", 1), ("weak", 2)]
+    page = _page(record)
+    assert "a 16-bit gradient is 0" in page.by_id["weak"]
+    assert "gradient" not in page.by_id["causes"]
+    assert page.by_tag["h1"] == ["1 failure from 1 cause: 3 of 4 results pass."]
+    assert "causes" not in _page(_record(_result(1, grade="loose"))).by_id
+
+
+@pytest.mark.parametrize("incomplete", [False, True])
+def test_without_causes_failures_are_grouped_by_kind_and_weak_passes_by_format(incomplete: bool) -> None:
+    causes = [Cause("not-shifted", "exp overflows", _keys(1)), Cause("weak", "", _keys(4), failing=False)]
+    record = _record(
+        *(_failed(n, "not-shifted", cause="nan") for n in (1, 2, 3)),
+        _result(4, grade="loose"),
+        causes=causes if incomplete else (),
+    )
+    if incomplete:
+        record.footer = None
+    groups = gather(record)
+    assert [(g.name, g.count, g.address) for g in groups.causes] == [("nan", 3, "#cause=nan&verdict=failing")]
+    assert [(g.name, g.count) for g in groups.weak] == [("only the loose bound admits it, in float32", 1)]
+
+
+def test_a_damaged_record_shows_what_its_causes_leave_out() -> None:
+    record = _record(
+        _failed(1, "not-shifted", cause="nan"),
+        _failed(2, cause="inf"),
+        causes=[Cause("not-shifted", "", _keys(7, 1)), Cause("again", "", _keys(1)), Cause("gone", "", _keys(9))],
+    )
+    assert [(g.name, g.count) for g in gather(record).causes] == [("not-shifted", 1), ("inf", 1)]
+    assert _page(record).by_tag["h1"] == ["2 failures, 1 of them from 1 cause: 0 of 2 results pass."]
 
 
 def test_matrix_cells_have_word_count_worst_and_origin() -> None:
@@ -274,6 +382,7 @@ def test_hostile_text_stays_text() -> None:
     said = " ".join(page.by_tag["td"] + page.by_tag["th"])
     assert said.count(factory.HOSTILE) > 3
     assert "</script><!--" in said
+    assert f"raises {factory.HOSTILE} </script><!--" in page.by_id["causes"]
     ids = [a["id"] for _, a in page.elements if "id" in a]
     assert len(ids) == len(set(ids))
 
@@ -296,9 +405,13 @@ def test_the_payload_holds_the_whole_record() -> None:
     cases = {(c["id"], c["format"]): c for c in content["cases"]}
     assert len(cases) == len(record.cases)
     assert len(content["results"]) == len(record.results)
+    assert record.footer is not None
+    held = {key: cause.id for cause in record.footer.causes for key in cause.results}
+    assert {c["id"]: c["said"] for c in content["causes"]} == {c.id: c.said for c in record.footer.causes}
     shared = 0
     for packed, result in zip(content["results"], record.results, strict=True):
         assert packed.pop("suite") == result.case.split("/")[0]
+        assert packed.pop("diagnosis", None) == held.get(result.key)
         if result.got is not None and isinstance(packed["got"]["exact"], str):
             whole = cases[result.case, result.format]["exact"][result.quantity][packed["got"]["exact"]]["values"]
             start = result.got.start
@@ -431,7 +544,7 @@ def test_a_link_to_a_check_shows_it(browser: str, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     record = factory.everything()
     html.write(record, path)
-    failing = next(r for r in record.results if r.cause.startswith("smoothing mass"))
+    failing = next(r for r in record.results if r.explained and r.explained[0].id == "smoothing=K-1")
     assert failing.worst is not None
     page = _dump(browser, tmp_path, path, address(check=failing.check))
     said = page.by_id["check"]
@@ -440,7 +553,10 @@ def test_a_link_to_a_check_shows_it(browser: str, tmp_path: Path) -> None:
         "the smoothing mass is e/K on every class",
         "torch.nn.functional.cross_entropy",
         "a failure is the framework's own",
-        failing.cause,
+        "smoothing=K-1 q' = (1 - e) q + e / (K - 1) (1 - q): nothing of the mass on the target explained to 0.75 ulp",
+        f"also fits another {factory.HOSTILE}, to 2.5 ulp",
+        "intended? judge by it: --convention smoothing=K-1",
+        "kind of failure finite-wrong",
         "recipe: normal, seed 99, scale 2",
         f"printed from rounded numbers {factory.HOSTILE}",
         "The same case on every backend",
@@ -451,6 +567,46 @@ def test_a_link_to_a_check_shows_it(browser: str, tmp_path: Path) -> None:
     assert "hidden" in next(a for t, a in page.elements if a.get("id") == "overview")
     assert "hidden" not in next(a for t, a in page.elements if a.get("id") == "check")
     assert [t for t, _ in page.elements].count("script") == 3
+
+
+def test_a_check_shows_explanations_without_a_cause_and_what_the_framework_fails_too(
+    browser: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    raised = {"message": "no such axis", "origin": "target", "api": "mine.py:my loss"}
+    record = _record(
+        _failed(1, "not-shifted", "log-of-softmax", shared=True),
+        _failed(2, "raises", **raised),
+        causes=[Cause("raises", "no such axis", _keys(2))],
+    )
+    html.write(record, path)
+    said = _dump(browser, tmp_path, path, "#check=s/c1/float32@torch").by_id["check"]
+    assert "explained by not-shifted, to 0.75 ulp log-of-softmax, to 0.75 ulp" in said
+    assert "the framework\N{RIGHT SINGLE QUOTATION MARK}s own function fails there too" in said
+    said = _dump(browser, tmp_path, path, "#check=s/c2/float32@torch").by_id["check"]
+    assert said.count("no such axis") == 1
+    assert "also fits" not in said
+    assert "own function fails" not in said
+    assert "lossparity show s/c2/float32@torch --target 'mine.py:my loss'" in said
+
+
+@pytest.mark.parametrize("name", ["smoothing=K-1", factory.HOSTILE, "__proto__", "a&b=c#d%41"])
+def test_a_cause_links_to_its_results(browser: str, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "page.html"
+    hostile = f"$(rm) {factory.HOSTILE}"
+    record = _record(
+        *(_failed(n, name) for n in (1, 2)),
+        _failed(3, "other"),
+        causes=[Cause(name, hostile, _keys(1, 2), convention=hostile), Cause("other", "", _keys(3))],
+    )
+    html.write(record, path)
+    link = gather(record).causes[0].address
+    page = _dump(browser, tmp_path, path, link)
+    assert page.by_id["shown"] == "2 of 3 results"
+    assert page.by_id["chips"] == f"cause: {name} \N{MULTIPLICATION SIGN}"
+    assert f"{name} {hostile} intended? judge by it: --convention '{hostile}'" in page.by_id["causes"]
+    said = _dump(browser, tmp_path, path, "#check=s/c1/float32@torch").by_id["check"]
+    assert f"cause {name} {hostile} explained to 0.75 ulp intended? judge by it: --convention '{hostile}'" in said
 
 
 @pytest.mark.parametrize("backend", ["torch+compile", "a&b=c#d%41"])

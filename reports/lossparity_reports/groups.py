@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lossparity.record import CaseLine, Record, Result
 from lossparity_reports.address import address
+from lossparity_reports.causes import Found, found
 from lossparity_reports.figures import decimal, short
 from lossparity_reports.summary import FAILING, is_weak
 
@@ -20,7 +22,11 @@ _BLAMED = ("native", "target")  # whose failures are their own: listed first
 
 @dataclass(frozen=True)
 class Group:
-    """Some results of one name: how many, of which backends and origins, the simplest one and where it is shown."""
+    """Some results of one name: how many, of which backends and origins, the simplest one and where it is shown.
+
+    Of a cause, `near` is how near the explanation comes to that one in ulp, `advice` what judges by its convention, and
+    `shared` whether the framework's own function fails at all of them too.
+    """
 
     name: str
     text: str
@@ -31,13 +37,17 @@ class Group:
     example: str
     example_address: str
     address: str
+    near: str = ""
+    advice: str = ""
+    shared: bool = False
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One unexplained failure as a line: what, whose, and the numbers of its worst element."""
+    """One failure as a line: what, whose, its cause or what was said of it, and the numbers of its worst element."""
 
     result: Result
+    said: str
     address: str
     got: str
     exact: str
@@ -48,7 +58,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Groups:
-    """Everything the page lists in groups; `failures` holds at most 50 of `failing`."""
+    """Everything the page lists in groups; `failures` holds at most 50 of `failing`.
+
+    Failures and weak passes are grouped by the causes that the run found. What no cause holds, in a record that is
+    incomplete or older than causes, stands in groups of its own: failures by what was said of them, weak passes by
+    format.
+    """
 
     failing: int
     failures: tuple[Failure, ...]
@@ -73,21 +88,37 @@ def gather(record: Record) -> Groups:
         named: dict[str, list[Result]] = {}
         for result in members:
             named.setdefault(name(result), []).append(result)
-        groups = [_group(key, found, min(found, key=simplest), parts) for key, found in named.items()]
-        return tuple(sorted(groups, key=lambda g: (not set(g.origins) & set(_BLAMED), "manual" in g.origins, -g.count)))
+        first = {key: min(theirs, key=simplest) for key, theirs in named.items()}
+        groups = [_group(key, theirs, first[key], parts(first[key])) for key, theirs in named.items()]
+        return tuple(sorted(groups, key=lambda g: (*_blame(g), -g.count)))
 
+    known = found(record)
+    held = {r.key: one.cause.id for one in known for r in one.results}
     failing = [r for r in results if r.verdict in FAILING]
     deviating = [r for r in results if r.verdict in ("known", "stale")]
     return Groups(
         failing=len(failing),
         failures=tuple(
-            _failure(r) for r in sorted(failing, key=lambda r: (r.origin not in _BLAMED, simplest(r)))[:_MOST_FAILURES]
+            _failure(r, held.get(r.key, ""))
+            for r in sorted(failing, key=lambda r: (r.origin not in _BLAMED, simplest(r)))[:_MOST_FAILURES]
         ),
-        causes=grouped(
-            failing, lambda r: r.cause or r.message or "no diagnosis", lambda r: {**_said(r), "verdict": "failing"}
+        causes=(
+            *_of_causes(one for one in known if one.cause.failing),
+            *grouped(
+                (r for r in failing if r.key not in held),
+                lambda r: r.cause or r.message or "no diagnosis",
+                lambda r: {**_said(r), "verdict": "failing"},
+            ),
         ),
         deviations=grouped(deviating, lambda r: r.deviation or "no id", lambda r: {"deviation": r.deviation}),
-        weak=grouped(filter(is_weak, results), lambda r: r.format, lambda r: {"verdict": "weak", "format": r.format}),
+        weak=(
+            *_of_causes(one for one in known if not one.cause.failing),
+            *grouped(
+                (r for r in results if is_weak(r) and r.key not in held),
+                lambda r: f"only the loose bound admits it, in {r.format}",
+                lambda r: {"verdict": "weak", "format": r.format},
+            ),
+        ),
         absent=grouped(
             (r for r in results if r.verdict in ("unsupported", "unavailable")),
             lambda r: r.message or "no reason recorded",
@@ -96,7 +127,29 @@ def gather(record: Record) -> Groups:
     )
 
 
-def _group(key: str, members: Sequence[Result], example: Result, parts: Callable[[Result], dict[str, str]]) -> Group:
+def _of_causes(causes: Iterable[Found]) -> list[Group]:
+    """Group by cause: what is blamed on its origin first, then what is explained, and lost gradients before others."""
+    groups: list[tuple[tuple[object, ...], Group]] = []
+    for one in causes:
+        plain = _group(one.cause.id, one.results, one.results[0], {"diagnosis": one.cause.id})
+        ulp, convention = one.cause.ulp, one.cause.convention
+        group = replace(
+            plain,
+            text=one.cause.said,
+            near="" if ulp is None else short(ulp),
+            advice=f"--convention {shlex.quote(convention)}" if convention else "",
+            shared=one.shared,
+        )
+        lost = any(r.zeroed for r in one.results)
+        groups.append(((*_blame(group), one.shared, not one.named, not lost, -group.count), group))
+    return [group for _, group in sorted(groups, key=lambda pair: pair[0])]
+
+
+def _blame(group: Group) -> tuple[bool, bool]:
+    return not set(group.origins) & set(_BLAMED), "manual" in group.origins
+
+
+def _group(key: str, members: Sequence[Result], example: Result, parts: dict[str, str]) -> Group:
     text = " \N{EN DASH} ".join(dict.fromkeys(t for t in (example.cause, example.message) if t and t != key))
     return Group(
         name=key,
@@ -107,7 +160,7 @@ def _group(key: str, members: Sequence[Result], example: Result, parts: Callable
         origins=tuple(dict.fromkeys(r.origin for r in members if r.origin)),
         example=example.check,
         example_address=address(check=example.check),
-        address=address(**parts(example)),
+        address=address(**parts),
     )
 
 
@@ -119,10 +172,11 @@ def _said(result: Result) -> dict[str, str]:
     return {"cause": result.cause} if result.cause else {"message": result.message}
 
 
-def _failure(result: Result) -> Failure:
+def _failure(result: Result, cause: str) -> Failure:
     worst = result.worst
     return Failure(
         result=result,
+        said=" \N{EN DASH} ".join(t for t in (cause, result.message) if t) or result.cause,
         address=address(check=result.check),
         got=decimal(worst.got, result.format) if worst else "",
         exact=decimal(worst.exact, result.format, exact=True) if worst else "",

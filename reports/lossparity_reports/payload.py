@@ -13,6 +13,7 @@ from lossparity.record import CaseLine, Record, Result
 from lossparity.spec import CLAUSES
 from lossparity_reports import legend
 from lossparity_reports.address import suite_of
+from lossparity_reports.causes import found
 from lossparity_reports.figures import digits
 from lossparity_reports.summary import FAILING
 
@@ -22,8 +23,11 @@ __all__ = ["pack"]
 def pack(record: Record) -> str:
     """Return gzip in base64; its alphabet holds nothing that HTML could read as markup."""
     cases = {(c.id, c.format): c for c in record.cases}
+    causes = found(record)
+    named = {r.key: one.cause.id for one in causes for r in one.results}
     content = {
-        "results": [_result(r, cases.get((r.case, r.format))) for r in record.results],
+        "results": [_result(r, cases.get((r.case, r.format)), named.get(r.key)) for r in record.results],
+        "causes": [{"id": c.id, "said": c.said, "convention": c.convention} for c in (one.cause for one in causes)],
         "cases": [msgspec.to_builtins(c) for c in record.cases],
         "threshold": record.header.threshold,
         "vocabulary": {
@@ -45,10 +49,12 @@ def pack(record: Record) -> str:
     return base64.b64encode(gzip.compress(msgspec.json.encode(content), mtime=0)).decode("ascii")
 
 
-def _result(result: Result, case: CaseLine | None) -> dict[str, Any]:
+def _result(result: Result, case: CaseLine | None, diagnosis: str | None) -> dict[str, Any]:
     """Return a result as a mapping; exact values that stand in its case are replaced by the choice they stand under."""
     content: dict[str, Any] = msgspec.to_builtins(result)
     content["suite"] = suite_of(result.case)
+    if diagnosis is not None:
+        content["diagnosis"] = diagnosis
     window = result.got
     if window is not None and case is not None:
         for choice, known in case.exact.get(result.quantity, {}).items():

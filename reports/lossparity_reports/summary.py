@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lossparity.model import Grade, Verdict
 from lossparity.record import Record, Result
+from lossparity_reports.causes import found
 from lossparity_reports.legend import ORIGINS, VERDICTS, WEAK
 
 __all__ = ["FAILING", "Count", "Summary", "is_judged", "is_weak", "summarise"]
@@ -72,7 +73,7 @@ def summarise(record: Record) -> Summary:
     state = "failing" if failing else "clean" if judged else "empty"
     return Summary(
         state=state if record.complete else "incomplete",
-        sentence=_incomplete(record) + _sentence(verdicts, failing, judged),
+        sentence=_incomplete(record) + _sentence(verdicts, failing, judged, _causes(record, failing)),
         blame=_blame([r for r in results if r.verdict in FAILING]),
         notes=_notes(results, judged),
         warnings=_warnings(record, verdicts),
@@ -88,13 +89,22 @@ def _incomplete(record: Record) -> str:
     return f"This record is incomplete: {why}. Up to there: "
 
 
-def _sentence(verdicts: Counter[str], failing: int, judged: int) -> str:
+def _causes(record: Record, failing: int) -> str:
+    """Say how many of the failures are explained, and by how many causes; nothing where none is."""
+    causes = [one for one in found(record) if one.cause.failing and one.named]
+    explained = sum(len(one.results) for one in causes)
+    if not explained:
+        return ""
+    return f"{'' if explained == failing else f', {explained} of them'} from {_plural(len(causes), 'cause')}"
+
+
+def _sentence(verdicts: Counter[str], failing: int, judged: int, causes: str) -> str:
     total = verdicts.total()
     if not total:
         return "Nothing was judged: the record holds no result."
     if not judged:
         return f"Nothing was judged: {_plural(total, 'result')}, all unsupported or unavailable."
-    head = f"{_plural(failing, 'unexplained failure')}" if failing else "No unexplained failure"
+    head = f"{_plural(failing, 'failure')}{causes}" if failing else "No failure"
     parts = [f"{verdicts['pass']} of {_plural(judged, 'result')} pass"]
     parts += [_plural(verdicts["known"], "known deviation")] if verdicts["known"] else []
     parts += [f"{verdicts['stale']} stale"] if verdicts["stale"] else []

@@ -1,6 +1,7 @@
 // One check: what was asked, who did it, what is right, what came, how far off, and what the others did.
 function makeCheck(data, words) {
   const cases = new Map(data.cases.map(c => [c.id + '\n' + c.format, c]));
+  const causes = new Map(data.causes.map(c => [c.id, c]));
   const byCheck = group(r => r.check), byCase = group(sameCase);
 
   function sameCase(r) {
@@ -57,13 +58,14 @@ function makeCheck(data, words) {
   }
 
   function asker(r) {
+    const target = r.origin === 'target' && r.api ? [' ', el('span', { class: 'nowrap' }, '--target'), ' ' + quoted(r.api)] : [];
     return el('section', {}, el('h3', {}, 'Who did it'), terms([
       ['backend', r.backend],
       ['API called', r.api && el('code', {}, r.api)],
       ['origin', [r.origin || 'not recorded', note(words.origins[r.origin || ''] || '')]],
       ['outcome', r.outcome],
       ['inputs’ hash', r.input_hash && el('code', {}, r.input_hash)],
-      ['again', [el('code', { class: 'command' }, 'lossparity show ' + quoted(r.check))]],
+      ['again', [el('code', { class: 'command' }, 'lossparity show ' + quoted(r.check), target)]],
     ]));
   }
 
@@ -132,6 +134,18 @@ function makeCheck(data, words) {
     }));
   }
 
+  function why(r) { // its cause is what explains the most of the run; other explanations may fit this result as well
+    const cause = causes.get(r.diagnosis), nearness = e => e.ulp === undefined ? '' : `to ${short(e.ulp)} ulp`;
+    const all = r.explained || [], chosen = all.filter(e => e.id === r.diagnosis), others = all.filter(e => e.id !== r.diagnosis);
+    const near = chosen.map(nearness).join('');
+    return [
+      ['cause', cause && [el('b', {}, cause.id), cause.said === r.message ? null : note(cause.said), near ? note('explained ' + near) : null]],
+      [cause ? 'also fits' : 'explained by', others.map(e => note([e.id, nearness(e)].filter(Boolean).join(', ')))],
+      ['not it alone', r.shared && 'the framework’s own function fails there too'],
+      ['intended?', cause && cause.convention && ['judge by it: ', el('code', { class: 'command nowrap' }, '--convention ' + quoted(cause.convention))]],
+    ];
+  }
+
   function quantity(r) {
     const c = caseOf(r);
     const share = r.bound_used === undefined || r.bound_used === null ? '' : short(r.bound_used);
@@ -145,7 +159,8 @@ function makeCheck(data, words) {
         ['settled by', r.tier && [r.tier, note(words.tiers[r.tier] || '')]],
         ['choice', r.choice],
         ['known deviation', r.deviation && [r.deviation, note([r.cause, r.message].filter(Boolean).join(' – '))]],
-        ['cause', !r.deviation && r.cause],
+        ...why(r),
+        ['kind of failure', !r.deviation && r.cause],
         ['message', !r.deviation && r.message && el('span', { class: 'message' }, r.message)],
         ['published', hasColumn(r) ? '' : publishedOf(r).join(', ')],
         ['remark', r.quantity === 'value' && c && c.remark],

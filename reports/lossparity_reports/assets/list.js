@@ -1,11 +1,12 @@
 // The list of checks: filter, order, and draw 200 rows at a time.
 const STEP = 200;
-const FIELDS = ['backend', 'suite', 'clause', 'format', 'origin', 'operation', 'quantity', 'deviation', 'cause', 'message'];
+const FIELDS = ['backend', 'suite', 'clause', 'format', 'origin', 'operation', 'quantity', 'deviation', 'diagnosis', 'cause', 'message'];
+const NAMES = { diagnosis: 'cause', cause: 'kind' }; // where a filter is called otherwise than in the record
 const SELECTS = ['verdict', 'backend', 'suite', 'format', 'origin'];
 const COLUMNS = [
   ['verdict', 'verdict', ''], ['check', 'case', 'id'], ['backend', 'backend', ''], ['format', 'format', ''],
   ['quantity', 'quantity', ''], ['clause', 'clause', ''], ['grade', 'grade', ''], ['ulp', 'ulp', 'num'],
-  ['bound_used', 'error / bound', 'num'], ['', 'cause, message', 'text'],
+  ['bound_used', 'error / bound', 'num'], ['', 'cause, kind, message', 'text'],
 ];
 
 function makeList(data, words) {
@@ -17,7 +18,7 @@ function makeList(data, words) {
   };
   const texts = new Map();
   const textOf = r => {
-    if (!texts.has(r)) texts.set(r, [r.check, r.api, r.cause, r.message, r.deviation].join('\n').toLowerCase());
+    if (!texts.has(r)) texts.set(r, [r.check, r.api, r.diagnosis, r.cause, r.message, r.deviation].join('\n').toLowerCase());
     return texts.get(r);
   };
   let found = [], drawn = 0, state = {};
@@ -40,7 +41,7 @@ function makeList(data, words) {
 
   function row(r) {
     const verdict = isWeak(r) ? tag('weak', 'weak pass') : tag(r.verdict);
-    const said = [r.deviation, r.cause, r.message].filter(Boolean).join(' – ');
+    const said = [r.deviation, r.diagnosis, r.cause, r.message].filter(Boolean).join(' – ');
     return el('tr', {},
       td('', verdict),
       rowHead('id', el('a', { href: addressOf({ ...state, check: r.check }), title: r.check }, breakable(r.case))),
@@ -89,7 +90,7 @@ function makeList(data, words) {
     }
     const chips = FIELDS.filter(f => state[f] && !SELECTS.includes(f));
     byId('chips').replaceChildren(...chips.map(f =>
-      el('a', { href: addressOf({ ...state, [f]: '' }), title: 'Remove this filter' }, `${f}: ${state[f]} `, el('span', { 'aria-hidden': 'true' }, '×'))));
+      el('a', { href: addressOf({ ...state, [f]: '' }), title: 'Remove this filter' }, `${NAMES[f] || f}: ${state[f]} `, el('span', { 'aria-hidden': 'true' }, '×'))));
   }
 
   function fill(select, name) {

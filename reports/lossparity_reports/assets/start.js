@@ -126,7 +126,7 @@ function run(data) {
     const state = readAddress();
     const failing = [...new Set(data.results.filter(r => words.failing.includes(r.verdict)).map(r => r.check))];
     if (failing.length) go({ ...state, check: failing[(failing.indexOf(state.check) + 1) % failing.length] });
-    else byId('shown').textContent = 'There is no unexplained failure.';
+    else byId('shown').textContent = 'There is no failure.';
   }
 
   const help = () => byId('help').showModal();
