@@ -119,11 +119,12 @@ def less_precise(seen: Seen) -> Iterator[Explained]:
 
 def _coarse(seen: Seen) -> float | None:
     """Return the relative error of exponentials that would explain a result of 32 bits or more."""
-    own = FORMATS[seen.got.format]
-    exact, error = seen.exact, np.abs(seen.numbers - seen.exact)
-    finite = np.isfinite(exact) & ~seen.open
-    if own.bits < 32 or not np.array_equal(finite, np.isfinite(seen.numbers) & ~seen.open):
+    own, got, exact = FORMATS[seen.got.format], seen.numbers, seen.exact
+    alike = seen.open | (got == exact) | (np.isnan(got) & np.isnan(exact))
+    finite = np.isfinite(exact) & np.isfinite(got) & ~seen.open
+    if own.bits < 32 or not finite.any() or not np.all(alike | finite):
         return None
+    error = np.abs(np.where(finite, got, 0) - np.where(finite, exact, 0))
     for unit in _FAST_EXP:
         if unit > own.unit:
             margin = seen.margin_of(Coarse(seen.answer, seen.flushed, unit))
