@@ -26,7 +26,7 @@ _MOST = 1 << 18
 _BUDGET, _SHARE = 1.5, 0.75
 _TRIED_LATER = 4
 # The usual causes of what goes wrong in large arrays alone.
-_OF_LARGE = ("summed-in-16-bits", "not-shifted", "mean=all", "index-narrowed", "tail-dropped")
+_OF_LARGE = ("summed-in-16-bits", "reduced-in-16-bits", "not-shifted", "mean=all", "index-narrowed")
 # Results that pass: of how many elements at most they are kept, and how many contradictions are enough.
 _SMALL, _ENOUGH = 256, 3
 _HEADING = 60
@@ -45,7 +45,7 @@ class Diagnoser:
         """Return what explains a failing finding, the more definite first; a passing one is remembered."""
         got = finding.got
         if not finding.verdict.failing:
-            if finding.verdict is Verdict.PASS and finding.answer and got and got.data.size <= _SMALL:
+            if finding.verdict is Verdict.PASS and finding.answer and got and _size(question) <= _SMALL:
                 self._results.setdefault(_bits(finding.quantity, got), question.hash)
                 # One format of each case tells apart what passes and what should not have.
                 seen = Seen(got, finding.answer, flushed, None)
@@ -53,7 +53,7 @@ class Diagnoser:
             return ()
         if (plain := _plain(finding)) is not None:
             return (plain,)
-        if got is None or got.format not in FORMATS or got.data.size > _MOST:
+        if got is None or got.format not in FORMATS or _size(question) > _MOST:
             return _by_kind(finding)
         began = time.monotonic()
         answer = finding.answer or question.answer("nan" if question.case.one_of else EXACT, finding.quantity)
@@ -93,7 +93,8 @@ class Diagnoser:
         if seen.small:
             found = list(self._among(seen, usual))
         else:
-            found = list(islice(self._among(seen, dict.fromkeys((*usual, *_OF_LARGE))), 1))
+            likely = self._among(seen, dict.fromkeys((*usual, *_OF_LARGE)))
+            found = list(likely if self._spent < _BUDGET else islice(likely, 1))
         if not found:
             found = list(self._else(question, seen))
         if not found and self._spent < 2 * _BUDGET:
@@ -127,6 +128,10 @@ class Diagnoser:
             return False
         earlier = self._results.get(_bits(seen.answer.quantity, seen.got))
         return earlier is not None and earlier != question.hash
+
+
+def _size(question: Question) -> int:
+    return next(iter(question.arrays.values())).data.size
 
 
 def _bits(quantity: str, got: Array) -> tuple[object, ...]:

@@ -56,7 +56,7 @@ class Seen:
     @property
     def small(self) -> bool:
         """Whether everything may be tried on it."""
-        return self.got.data.size <= _SMALL
+        return self.answer.problem.first.data.size <= _SMALL
 
     @property
     def alike(self) -> bool:

@@ -141,6 +141,14 @@ class Evaluation:
         """Return -a z; a coefficient of 0 adds 0 also where it multiplies an infinite z."""
         return np.where((a == 0) & np.isinf(z), 0, a * -z)
 
+    def losses(self, a: Values, z: Values) -> Values:
+        """Return each row's loss (M,)."""
+        return np.sum(self.term(a, z), axis=1)
+
+    def summed(self, losses: Values) -> Values:
+        """Sum over the rows."""
+        return np.sum(losses)
+
     def divisor(self, own: Values, valid: Flags) -> Any:  # noqa: ARG002
         """Return what the mean divides by."""
         return np.sum(own)
@@ -176,11 +184,11 @@ class Evaluation:
             return self.problem.placed(self.p(x) if operation == "softmax" else self.z(x))
         a, own, valid, lost = self.coefficients()
         z = np.where(a == 0, 0, x) if operation == "nll_loss" else self.z(x)
-        losses = np.sum(self.term(a, self.read(z, a, valid)), axis=1)
+        losses = self.losses(a, self.read(z, a, valid))
         losses = np.where(lost, self.lost(), losses)
         if self.reduction() == "none":
             return losses.reshape(self.problem.positions)
-        total = np.sum(losses)
+        total = self.summed(losses)
         return np.asarray(total / self.divisor(own, valid) if self.reduction() == "mean" else total)
 
     def gradient(self) -> Values:

@@ -239,6 +239,29 @@ class _IgnoredCounted(Evaluation):
         return np.sum(np.where(valid, own, 1))
 
 
+class _SmoothingSumNarrow(Evaluation):
+    """The sum over all classes that the smoothing is a share of."""
+
+    def losses(self, a: Values, z: Values) -> Values:
+        share = self.epsilon() / self.classes
+        if share == 0:
+            return super().losses(a, z)
+        counted, w = np.any(a != 0, axis=1), np.broadcast_to(self.weight(), a.shape)
+        total = self.rounded(np.sum(self.term(w, z), axis=1))
+        target = a - np.where(counted[:, None], share * w, 0)
+        return super().losses(target, z) + np.where(counted, share * total, 0)
+
+
+class _RowSumNarrow(Evaluation):
+    """The sum of the losses, and what it is divided by."""
+
+    def summed(self, losses: Values) -> Values:
+        return self.rounded(np.sum(losses))
+
+    def divisor(self, own: Values, valid: Flags) -> Any:
+        return self.rounded(np.asarray(super().divisor(own, valid)))
+
+
 LOSSES: tuple[tuple[str, str, tuple[type[Evaluation], ...]], ...] = (
     ("index-wrapped", "an index of -1 is taken for the last class", (_Wrapped, _WrappedModulo)),
     ("index-clamped", "an index outside [0, K) is taken for the nearest class", (_Clamped, _WrappedAndClamped)),
@@ -263,6 +286,11 @@ LOSSES: tuple[tuple[str, str, tuple[type[Evaluation], ...]], ...] = (
     ),
     # A convention too, of Paddle, where the weights are not in the divisor.
     ("mean=all", "ignored rows count in the mean", (_IgnoredCounted,)),
+    (
+        "reduced-in-16-bits",
+        "a sum of losses over classes or rows, or what it is divided by, is kept in 16 bits: it overflows",
+        (_SmoothingSumNarrow, _RowSumNarrow),
+    ),
     ("smoothing-dropped", "label_smoothing has no effect", (_SmoothingDropped,)),
     ("epsilon-in-binary32", "label_smoothing is rounded to binary32", (_EpsilonInBinary32,)),
     ("epsilon-in-16-bits", "label_smoothing is rounded to the format of the logits", (_EpsilonIn16Bits,)),
