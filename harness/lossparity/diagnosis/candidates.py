@@ -30,6 +30,7 @@ _OTHERS: Mapping[str, str] = {
     "stale-result": "it is the right result of an earlier call: something is kept between calls",
     "rows-permuted": "the rows are right and come back in another order",
     "inputs-modified": "the inputs were modified (clause M6)",
+    "below-min-grade": "it is within its loose bound, as any ordinary arithmetic is; a better grade was asked for",
     "published": "it does not round to the published figures",
 }
 CANDIDATES = tuple(dict.fromkeys((*ALTERNATIVES, *MISTAKES)))
@@ -163,6 +164,8 @@ def _matched(got: Floats, exact: Floats, margin: Floats) -> bool:
 def _as_good_as(seen: Seen, narrow: str) -> float | None:
     """Return the error in ulp of a narrower format where a result is right for that format, else None."""
     as_narrow = Array.of(seen.numbers, narrow)
+    if not np.array_equal(np.isfinite(as_narrow.exact()), np.isfinite(seen.numbers)):
+        return None  # what overflows there was never in that format
     problem = seen.answer.problem
     rounded = {
         name: Array.of(array.exact(), narrow) if array.format in FORMATS else array

@@ -15,7 +15,7 @@ import numpy as np
 from lossparity.diagnosis.candidates import CANDIDATES, Explained, less_precise, permuted, predicted
 from lossparity.diagnosis.seen import Seen
 from lossparity.formats import FORMATS, Array
-from lossparity.model import Verdict
+from lossparity.model import Grade, Verdict
 from lossparity.plans import EXACT, Finding, Question
 
 __all__ = ["Diagnoser"]
@@ -53,6 +53,9 @@ class Diagnoser:
             return ()
         if (plain := _plain(finding)) is not None:
             return (plain,)
+        if finding.judgement is not None and finding.judgement.grade is not Grade.WRONG:
+            # Within its loose bound: a mistake that fits is as far off as rounding leads, and the wrong one to name.
+            return _by_kind(finding) or (Explained("below-min-grade"),)
         if got is None or got.format not in FORMATS or got.data.size > _MOST:
             return _by_kind(finding)
         began = time.monotonic()
