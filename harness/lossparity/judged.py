@@ -10,6 +10,7 @@ import numpy as np
 
 from lossparity import diagnosis
 from lossparity.diagnosis import Diagnoser, Explained, Failed
+from lossparity.diagnosis.seen import Seen
 from lossparity.formats import FORMATS
 from lossparity.known import Deviation, apply
 from lossparity.lines import result_line
@@ -192,7 +193,6 @@ def _zeroed(finding: Finding) -> bool:
         return False
     if judgement is None or got is None or answer is None or judgement.grade is not Grade.LOOSE:
         return False
-    exact = answer.whole()
-    return bool(
-        np.any((np.sign(got.exact()) != np.sign(exact)) & (np.abs(exact) > FORMATS[got.format].smallest_normal))
-    )
+    seen = Seen(got, answer, False, None)
+    unlike = np.sign(seen.numbers) != np.sign(seen.exact)
+    return bool(np.any(unlike & ~seen.open & (np.abs(seen.exact) > FORMATS[got.format].smallest_normal)))

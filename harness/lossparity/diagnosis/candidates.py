@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cache
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from lossparity.model import Grade
 from lossparity.reference import Answer, Floats, Problem, Rows
 from lossparity.reference.conventions import ALTERNATIVES, CONVENTIONS, SPEC, Convention
 
-__all__ = ["CANDIDATES", "Explained", "described", "less_precise", "permuted", "predicted"]
+__all__ = ["Explained", "candidates", "conventions", "described", "less_precise", "permuted", "predicted"]
 
 _NARROW = ("float32", "float16", "bfloat16")
 _COMPUTED = {"float32": "computed-in-float32", "float16": "computed-in-16-bits", "bfloat16": "computed-in-16-bits"}
@@ -32,10 +33,9 @@ _OTHERS: Mapping[str, str] = {
     "crash": "the process died",
     "timeout": "no answer within the time limit",
     "inputs-modified": "the inputs were modified (clause M6)",
+    "below-min-grade": "it is within its loose bound, as any ordinary arithmetic is; a better grade was asked for",
     "published": "it does not round to the published figures",
 }
-CANDIDATES = tuple(dict.fromkeys((*ALTERNATIVES, *MISTAKES)))
-"""The ids of all that predicts numbers, the more definite ones first."""
 
 
 @dataclass(frozen=True)
@@ -43,28 +43,51 @@ class Explained:
     """One explanation of a result: a convention's text, a mistake's id or another; how near it comes, in ulp.
 
     `ways` are those in which the mistake is made, as numbers into its table. `said` is what it is in words where the
-    id does not tell: an exception's message.
+    id does not tell: an exception's message. `convention` is what `--convention` takes to judge by it, where it is one.
     """
 
     id: str
     ulp: float | None = None
     ways: tuple[int, ...] = ()
     said: str = ""
+    convention: str = ""
+
+
+@cache
+def conventions(right: Convention) -> Mapping[str, Convention]:
+    """Return, by id, the conventions that may be meant where one is right: each other choice, made upon it or undone.
+
+    Where the spec's own is right these are the alternatives.
+    """
+    stated = {f.name: f"{f.name}={f.default}" for f in fields(right) if getattr(right, f.name) != f.default}
+    undone = {text: replace(right, **{name: getattr(SPEC, name)}) for name, text in stated.items()}
+    other = {name: _upon(right, one) for name, one in ALTERNATIVES.items()}
+    found = {**undone, ",".join(undone): SPEC, **other}
+    return {name: one for name, one in found.items() if one != right}
+
+
+def _upon(right: Convention, other: Convention) -> Convention:
+    return replace(right, **{f.name: chosen for f in fields(other) if (chosen := getattr(other, f.name)) != f.default})
+
+
+def candidates(right: Convention) -> tuple[str, ...]:
+    """Return the ids of all that predicts numbers where a convention is right, the more definite ones first."""
+    return tuple(dict.fromkeys((*conventions(right), *MISTAKES)))
 
 
 def described(explained: Explained) -> str:
     """Say in one sentence what an explanation stands for."""
     if explained.said:
         return explained.said
-    if explained.id in ALTERNATIVES:
-        return "; ".join(_chosen(ALTERNATIVES[explained.id]))
+    if "=" in explained.id:
+        return "; ".join(_chosen(explained.id))
     if explained.id in MISTAKES:
         return MISTAKES[explained.id].said
     return _OTHERS.get(explained.id, "no convention or mistake of the catalogue gives these numbers")
 
 
-def _chosen(convention: Convention) -> Iterator[str]:
-    for part in str(convention).split(","):
+def _chosen(convention: str) -> Iterator[str]:
+    for part in convention.split(","):
         name, _, value = part.partition("=")
         choice = CONVENTIONS[name][value]
         yield f"{choice.formula} ({choice.users})" if choice.users else choice.formula
@@ -75,10 +98,12 @@ def predicted(answer: Answer, name: str) -> Iterator[tuple[int, Callable[[], Flo
 
     A convention's own, certified, is way -1; it gives None where the convention has no formula.
     """
-    if name in ALTERNATIVES:
-        yield -1, lambda: _under(answer, ALTERNATIVES[name])
+    right = answer.problem.convention
+    if name in conventions(right):
+        yield -1, lambda: _under(answer, conventions(right)[name])
     if name in MISTAKES:
-        plain = replace(answer.problem, convention=SPEC, divisors={}, _laid_out={})
+        # Where the classes lie is no step of the formulas.
+        plain = replace(answer.problem, convention=Convention(axis=right.axis), divisors={}, _laid_out={})
         mistake = MISTAKES[name]
         for way in range(len(mistake.ways) if answer.problem.operation in mistake.operations else 0):
             yield way, lambda way=way: mistake.result(way, plain, answer.quantity)  # type: ignore[misc]
@@ -86,20 +111,22 @@ def predicted(answer: Answer, name: str) -> Iterator[tuple[int, Callable[[], Flo
 
 def _under(answer: Answer, convention: Convention) -> Floats | None:
     problem = answer.problem
-    if convention.axis == "last" and (len(problem.shape) < 3 or not _fits_last(problem)):
+    if convention.axis != problem.convention.axis and len(problem.shape) < 3:
         return None
     try:
         other = replace(problem, convention=convention, divisors={}, _laid_out={})
     except UsageError:
         return None
+    if other.axis != problem.axis and not _fits(other):
+        return None
     return Answer(other, answer.quantity, answer.format).whole()
 
 
-def _fits_last(problem: Problem) -> bool:
-    """Whether the targets fit when the last axis is taken for the classes."""
+def _fits(problem: Problem) -> bool:
+    """Whether the targets fit when another axis is taken for the classes."""
     if problem.index is None:
-        return problem.soft is None or problem.soft.shape == problem.shape
-    return problem.arrays["target"].shape == problem.shape[:-1] and bool(np.all(problem.index < problem.shape[-1]))
+        return True
+    return problem.arrays["target"].shape == problem.positions and bool(np.all(problem.index < problem.classes))
 
 
 def less_precise(seen: Seen) -> Iterator[Explained]:
@@ -166,6 +193,8 @@ def _matched(got: Floats, exact: Floats, margin: Floats) -> bool:
 def _as_good_as(seen: Seen, narrow: str) -> float | None:
     """Return the error in ulp of a narrower format where a result is right for that format, else None."""
     as_narrow = Array.of(seen.numbers, narrow)
+    if not np.array_equal(np.isfinite(as_narrow.exact()), np.isfinite(seen.numbers)):
+        return None  # what overflows there was never in that format
     problem = seen.answer.problem
     rounded = {
         name: Array.of(array.exact(), narrow) if array.format in FORMATS else array

@@ -7,7 +7,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from lossparity.diagnosis.candidates import Explained, described
-from lossparity.reference.conventions import ALTERNATIVES
 
 __all__ = ["Cause", "Failed", "causes"]
 
@@ -34,7 +33,7 @@ class Cause:
     """Some failures and what explains them; `id` is a convention's text, a mistake's id, or says that nothing does.
 
     `members` are the failures, the simplest first; `ulp` is how near the explanation comes to the simplest.
-    `convention` is what `--convention` takes to judge by what explains them; empty where nothing does.
+    `convention` is what `--convention` takes to judge by what explains the simplest; empty where it takes nothing.
     """
 
     id: str
@@ -88,4 +87,4 @@ def _best(left: Sequence[Failed], contradicted: Callable[[Iterable[Explained]], 
 def _cause(name: str, members: Sequence[Failed]) -> Cause:
     ordered = tuple(sorted(members, key=lambda f: (f.simplicity, len(f.key), f.key)))
     simplest = next((one for one in ordered[0].explained if one.id == name), Explained(name))
-    return Cause(name, described(simplest), ordered, simplest.ulp, name if name in ALTERNATIVES else "")
+    return Cause(name, described(simplest), ordered, simplest.ulp, simplest.convention)

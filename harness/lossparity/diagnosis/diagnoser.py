@@ -12,10 +12,10 @@ from itertools import islice
 
 import numpy as np
 
-from lossparity.diagnosis.candidates import CANDIDATES, Explained, less_precise, permuted, predicted
+from lossparity.diagnosis.candidates import Explained, candidates, conventions, less_precise, permuted, predicted
 from lossparity.diagnosis.seen import Seen
 from lossparity.formats import FORMATS, Array
-from lossparity.model import Verdict
+from lossparity.model import Grade, Verdict
 from lossparity.plans import EXACT, Finding, Question
 
 __all__ = ["Diagnoser"]
@@ -53,15 +53,20 @@ class Diagnoser:
             return ()
         if (plain := _plain(finding)) is not None:
             return (plain,)
+        if finding.judgement is not None and finding.judgement.grade is not Grade.WRONG:
+            # Within its loose bound: a mistake that fits is as far off as rounding leads, and the wrong one to name.
+            return _by_kind(finding) or (Explained("below-min-grade"),)
         if got is None or got.format not in FORMATS or _size(question) > _MOST:
             return _by_kind(finding)
         began = time.monotonic()
         answer = finding.answer or question.answer("nan" if question.case.one_of else EXACT, finding.quantity)
         seen = Seen(got, answer, flushed, finding.judgement.worst if finding.judgement else None)
-        found = tuple(self._found(question, seen))
-        self._explained.update(one.id for one in found)
+        found: dict[str, Explained] = {}
+        for one in self._found(question, seen):
+            found.setdefault(one.id, one)  # a mistake of the catalogue may also be seen by how precise a result is
+        self._explained.update(found.keys())
         self._spent += time.monotonic() - began
-        return found or _by_kind(finding)
+        return tuple(found.values()) or _by_kind(finding)
 
     def contradicted(self, explained: Iterable[Explained]) -> int:
         """Count the passing results that are not what an explanation predicts, up to a few; 0 of what predicts nothing.
@@ -85,8 +90,9 @@ class Diagnoser:
 
     def _found(self, question: Question, seen: Seen) -> Iterator[Explained]:
         """Yield all that explains a result; of a large one, or when time is up, only what is likely to."""
+        everything = candidates(question.convention)
         if seen.small and self._spent < _BUDGET:
-            yield from self._among(seen, CANDIDATES)
+            yield from self._among(seen, everything)
             yield from self._else(question, seen)
             return
         usual = [name for name, _ in self._explained.most_common(_TRIED_LATER)]
@@ -98,7 +104,7 @@ class Diagnoser:
         if not found:
             found = list(self._else(question, seen))
         if not found and self._spent < 2 * _BUDGET:
-            found = list(islice(self._among(seen, CANDIDATES, time.monotonic() + _SHARE), 1))
+            found = list(islice(self._among(seen, everything, time.monotonic() + _SHARE), 1))
         yield from found
 
     def _else(self, question: Question, seen: Seen) -> Iterator[Explained]:
@@ -110,6 +116,7 @@ class Diagnoser:
                 yield Explained("stale-result", 0.0)
 
     def _among(self, seen: Seen, names: Iterable[str], deadline: float = np.inf) -> Iterator[Explained]:
+        others = conventions(seen.answer.problem.convention)
         for name in names:
             near: dict[int, float] = {}
             for way, predict in predicted(seen.answer, name):
@@ -118,7 +125,8 @@ class Diagnoser:
                 if off is not None:
                     near[way] = off
             if near:
-                yield Explained(name, min(near.values()), tuple(near))
+                judged_by = str(others[name]) if -1 in near else ""
+                yield Explained(name, min(near.values()), tuple(near), convention=judged_by)
             if time.monotonic() > deadline:
                 return
 

@@ -36,7 +36,7 @@ class Mistake:
         """Return what one of the ways makes of a problem's value or gradient, unrounded."""
         with np.errstate(all="ignore"):
             evaluation = self.ways[way](problem)
-            return evaluation.value() if quantity == "value" else evaluation.gradient()
+            return np.asarray(evaluation.value() if quantity == "value" else evaluation.gradient())
 
 
 MISTAKES: Mapping[str, Mistake] = MappingProxyType(

@@ -111,11 +111,6 @@ class _EpsilonInBinary32(Evaluation):
         return self.of(np.float32(self.problem.smoothing))
 
 
-class _EpsilonIn16Bits(Evaluation):
-    def epsilon(self) -> Any:
-        return self.rounded(self.of(self.problem.smoothing))
-
-
 class _Wrapped(Evaluation):
     def within(self, index: Index) -> tuple[Index, Flags]:
         low = (index < 0) & (index >= -self.classes)
@@ -293,7 +288,6 @@ LOSSES: tuple[tuple[str, str, tuple[type[Evaluation], ...]], ...] = (
     ),
     ("smoothing-dropped", "label_smoothing has no effect", (_SmoothingDropped,)),
     ("epsilon-in-binary32", "label_smoothing is rounded to binary32", (_EpsilonInBinary32,)),
-    ("epsilon-in-16-bits", "label_smoothing is rounded to the format of the logits", (_EpsilonIn16Bits,)),
     ("zero-times-infinity", "a coefficient of 0 multiplies an infinite logarithm: NaN", (_ZeroTimesInfinity,)),
     (
         "ignored-read",
