@@ -98,7 +98,9 @@ class Checked:
         if self.wanted.target.where.startswith("pickle:"):
             case, _, fmt = result.check.rpartition("@")[0].rpartition("/")
             return (f"again: lossparity.check(…, case={case!r}, format={fmt!r})",)
-        return f"again: {self.wanted.again(result)}", f"script: {self.wanted.script(result)}"
+        again = f"again: {self.wanted.again(result)}"
+        # A script judges by the spec's own convention.
+        return (again, f"script: {self.wanted.script(result)}") if self.wanted.convention == SPEC else (again,)
 
     def text(self) -> str:
         """Return what the command prints, in colour: the causes, the counts, what was not tested."""
