@@ -44,8 +44,20 @@ def test_a_keyword_goes_under_its_mapped_name() -> None:
     mapped = {"label_smoothing": "smoothing"}
     assert arguments(function, mapped, label_smoothing=0.1) == (0.1, -100)
     bound = bind(function, CROSS_ENTROPY, mapped, "f")
-    assert bound.missing({"label_smoothing", "ignore_index"}) == []
-    assert bound.missing({"weight", "ignore_index"}) == ["weight"]
+    assert bound.missing({"label_smoothing": 0.5, "ignore_index": 0}) == []
+    assert bound.missing({"weight": np.ones(2), "ignore_index": 0}) == ["weight"]
+
+
+def test_a_lacking_keyword_may_be_stated_as_what_holds_without_it() -> None:
+    def function(_x: Any, _y: Any, *, weight: Any = None) -> Any:
+        return weight
+
+    bound = bind(function, CROSS_ENTROPY, {}, "f")
+    assert bound.missing({"reduction": "mean", "label_smoothing": 0, "ignore_index": -100}) == []
+    assert bound.missing({"reduction": "sum", "label_smoothing": 0.1, "ignore_index": 1}) == [
+        *("ignore_index", "label_smoothing", "reduction"),
+    ]
+    assert bound.arranged(copying=False)("x", "y", reduction="mean", weight=2) == 2
 
 
 def test_a_keyword_without_a_default_is_always_passed() -> None:
@@ -90,8 +102,8 @@ def test_a_torch_modules_parameters_are_those_of_forward() -> None:
             return x, y, weight
 
     bound = bind(Module(), CROSS_ENTROPY, {}, "f")
-    assert bound.missing({"weight"}) == []
-    assert bound.missing({"reduction"}) == ["reduction"]
+    assert bound.missing({"weight": np.ones(2)}) == []
+    assert bound.missing({"reduction": "none"}) == ["reduction"]
 
 
 def one(x: Any) -> Any:

@@ -217,7 +217,7 @@ def test_keywords_outside_the_signature_are_not_accepted(
     (entry,) = implementation(Target(f"{targets}:{name}", "cross_entropy"))["cross_entropy"]
     assert entry.accepts(request("cross_entropy", target=Array.of([0, 1], "int64")))
     stated = {"weight": Array.of([1, 2], "float64")} if keyword == "weight" else {}
-    keywords = {} if stated else {keyword: 0}
+    keywords = {} if stated else {keyword: 0.5}
     if accepted:
         assert entry.accepts(request("cross_entropy", keywords, **stated))
         return

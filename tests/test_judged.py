@@ -246,11 +246,11 @@ class TestSummary:
     def test_must_results_count_what_is_offered_and_not_what_was_not_declared(self) -> None:
         summary = Summary()
         self.add(summary, outcome(asked()))
-        assert summary.must == (2, 2)
+        assert [*summary.must.values()] == [(2, 2)]
         self.add(summary, Declined("no weight"))
-        assert summary.must == (4, 2)
+        assert [*summary.must.values()] == [(4, 2)]
         self.add(summary, Declined(NOT_DECLARED))
-        assert summary.must == (4, 2)
+        assert [*summary.must.values()] == [(4, 2)]
         assert summary.unsupported == {"no weight": 2, NOT_DECLARED: 2}
         assert summary.judged == 2
 

@@ -155,7 +155,7 @@ def test_the_counts_are_those_of_the_results(every: Ran) -> None:
     ]
     assert every.summary.judged == 29
     assert every.summary.unsupported == {"not yet": 1}
-    assert every.summary.must == (30, 29)
+    assert [*every.summary.must.values()] == [(10, 10), (10, 9), (10, 10)]
     assert every.summary.origins["target", Verdict.PASS] == 2
 
 
@@ -296,7 +296,7 @@ def test_coverage_counts_must_clauses_alone() -> None:
     summary = Summary()
     for verdict, clause in ((Verdict.PASS, "S1"), (Verdict.UNSUPPORTED, "S1"), (Verdict.UNSUPPORTED, "C3")):
         summary.add(result(verdict, clause))
-    assert summary.must == (2, 1)
+    assert [*summary.must.values()] == [(2, 1)]
 
 
 def test_coverage_does_not_count_what_a_function_is_not_declared_for() -> None:
@@ -304,7 +304,7 @@ def test_coverage_does_not_count_what_a_function_is_not_declared_for() -> None:
     for message in ("no such keyword", NOT_DECLARED):
         summary.add(msgspec.structs.replace(result(Verdict.UNSUPPORTED), message=message))
     summary.add(result(Verdict.PASS))
-    assert summary.must == (2, 1)
+    assert [*summary.must.values()] == [(2, 1)]
 
 
 def test_weak_passes_are_counted() -> None:

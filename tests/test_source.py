@@ -17,6 +17,8 @@ from lossparity.formats import Array
 from lossparity.framework import COMPOSED, NATIVE, TARGET, Entry, Unsupported
 from lossparity.model import Request
 from lossparity.source import gathered, public_call, written
+from lossparity.target import Target
+from lossparity.target.scripted import scripted
 from lossparity_backends.on_numpy import Numpy
 
 ADAPTER = '''
@@ -210,8 +212,9 @@ def test_keywords_and_weights_are_written_as_the_call_passes_them() -> None:
 def test_a_users_function_is_imported_by_its_path(name: str, tmp_path: Path) -> None:
     file = tmp_path / name
     file.write_text("class Loss:\n    @staticmethod\n    def soft(x):\n        return 2 * x\n")
-    entry = Entry(lambda x: x, f"{file}:Loss.soft", TARGET)
-    found = written(Numpy("cpu"), {"softmax": (entry,)}, request())
+    target = Target(f"{file}:Loss.soft", "softmax")
+    entry = Entry(lambda x: x, target.where, TARGET)
+    found = written(Numpy("cpu"), {"softmax": (entry,)}, request(), target)
     assert found["call"] == "soft(logits)"
     space: dict[str, Any] = {}
     before, modules = list(sys.path), set(sys.modules)
@@ -222,3 +225,36 @@ def test_a_users_function_is_imported_by_its_path(name: str, tmp_path: Path) -> 
         for added in set(sys.modules) - modules:
             del sys.modules[added]
     assert space["soft"](3) == 6
+
+
+OTHERS = """
+class Theirs:
+    def __call__(self, *, scores, labels, eps=0.0):
+        return {"loss": [scores, labels, eps]}
+
+    def gradient(self, scores, labels, upstream, *, eps=0.0):
+        return [scores, labels, upstream, eps]
+
+
+own = Theirs()
+"""
+
+
+def test_a_users_function_of_another_form_is_called_by_its_own_contract(tmp_path: Path) -> None:
+    """Mapped names, a part of what is returned, and no keyword that it lacks where the default holds anyway."""
+    (tmp_path / "other.py").write_text(OTHERS)
+    mapped = {"logits": "scores", "target": "labels", "label_smoothing": "eps"}
+    target = Target(f"{tmp_path / 'other.py'}:own", "cross_entropy", mapped, "loss")
+    stated = {"label_smoothing": 0.5, "reduction": "mean"}
+    imports, code, function, passed = scripted(target, stated)
+    assert passed == {"label_smoothing": 0.5}
+    space: dict[str, Any] = {}
+    before, modules = list(sys.path), set(sys.modules)
+    try:
+        exec("\n".join([*imports, *code]), space)
+    finally:
+        sys.path[:] = before
+        for added in set(sys.modules) - modules:
+            del sys.modules[added]
+    assert space[function](1, 2, **passed) == [1, 2, 0.5]
+    assert space[function].gradient(1, 2, 3, **passed) == [1, 2, 3, 0.5]

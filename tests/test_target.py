@@ -70,13 +70,17 @@ def test_it_travels_as_text() -> None:
     ("target", "message", "hint"),
     [
         (Target("m:f", "sofmax"), "unknown operation 'sofmax'", "did you mean 'softmax'?"),
-        (Target("m:f", "softmax", {"target": "y"}), "unknown argument of softmax 'target'", "logits"),
+        (Target("m:f", "softmax", {"target": "y"}), "unknown argument 'target' of softmax", "logits"),
         (
             Target("m:f", "cross_entropy", {"label_smothing": "y"}),
-            "unknown argument of cross_entropy 'label_smothing'",
+            "unknown argument 'label_smothing' of cross_entropy",
             "did you mean 'label_smoothing'?",
         ),
-        (Target("m:f", "softmax", supports=("flaot32",)), "word of --supports 'flaot32'", "did you mean 'float32'?"),
+        (
+            Target("m:f", "softmax", supports=("flaot32",)),
+            "unknown word 'flaot32' of --supports",
+            "did you mean 'float32'?",
+        ),
     ],
 )
 def test_a_word_that_nobody_knows_is_refused_with_a_suggestion(target: Target, message: str, hint: str) -> None:

@@ -99,13 +99,15 @@ class Checked:
             case, _, fmt = result.check.rpartition("@")[0].rpartition("/")
             return (f"again: lossparity.check(…, case={case!r}, format={fmt!r})",)
         again = f"again: {self.wanted.again(result)}"
-        # A script judges by the spec's own convention.
-        return (again, f"script: {self.wanted.script(result)}") if self.wanted.convention == SPEC else (again,)
+        # A script judges by the spec's own convention, and calls eagerly.
+        plain = self.wanted.convention == SPEC and not Backend.parse(result.backend).mode
+        return (again, f"script: {self.wanted.script(result)}") if plain else (again,)
 
     def text(self) -> str:
         """Return what the command prints, in colour: the causes, the counts, what was not tested."""
         inputs = {key: question for key, (question, _, _) in self.failures.items()}
-        return "\n".join((console.summary(self.summary, inputs=inputs, advice=self.advice), *self.said))
+        said = (line for one in self.said for line in console.wrapped(one, ""))
+        return "\n".join((console.summary(self.summary, inputs=inputs, advice=self.advice), *said))
 
     def __str__(self) -> str:
         """Return the same without colour."""
@@ -215,11 +217,14 @@ def check(
     asked = {f"{q.case.id}/{q.format}" for q in planned.questions()[0]}
     failing.remember(wanted.target, wanted.framework, wanted.device, asked, failed)
     code = summary.exit_code
-    must, supported = summary.must
-    if must and supported < wanted.min_coverage * must:
+    for backend, (must, supported) in summary.must.items():
+        if supported >= wanted.min_coverage * must:
+            continue
+        of = f" of {backend}" if len(summary.must) > 1 else ""
         said.append(
-            f"only {supported} of {must} must-results could be judged: below {wanted.min_coverage:.0%}, no conforming "
-            f"{wanted.target.operation}; give it the missing keywords or a gradient, or say what it is for: --supports"
+            f"only {supported} of {must} must-results{of} could be judged: below {wanted.min_coverage:.0%}, "
+            f"no conforming {wanted.target.operation}; give it the missing keywords or a gradient, or say what it is "
+            "for: --supports"
         )
         code = max(code, 1)
     return Checked(wanted, summary, collected.failures, said, code)

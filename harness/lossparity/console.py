@@ -11,14 +11,14 @@ from contextlib import contextmanager
 import click
 
 from lossparity.formats import FORMATS, Array
-from lossparity.framework import NATIVE
+from lossparity.framework import NATIVE, TARGET
 from lossparity.judged import LEFT_OUT, Summary
 from lossparity.model import Verdict
 from lossparity.plans import Question
 from lossparity.record import Cause, Result
 from lossparity.spec import CLAUSES
 
-__all__ = ["Advice", "failure", "number", "progress", "summary"]
+__all__ = ["Advice", "failure", "number", "progress", "summary", "wrapped"]
 
 _DIGITS = {"float64": 17, "float32": 9, "bfloat16": 4, "float16": 5}
 _MOST_FAILURES = 10
@@ -83,7 +83,8 @@ def _width() -> int:
     return min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
 
 
-def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
+def wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
+    """Wrap prose to the terminal's width, the first line by an indent of its own where one is given."""
     # Names and commands are copied: they are never broken.
     return textwrap.wrap(
         text,
@@ -104,11 +105,11 @@ def _failure(result: Result, indent: str) -> list[str]:
     clause, deeper = CLAUSES[result.clause], f"{indent}  "
     lines = [
         f"{indent}{click.style(result.verdict.upper(), fg='red')} {result.key}",
-        *_wrapped(f"clause {clause.id} ({clause.basis}): {clause.text}", deeper),
+        *wrapped(f"clause {clause.id} ({clause.basis}): {clause.text}", deeper),
     ]
     if result.api:
         lines.append(f"{deeper}{result.origin}: {result.api}")
-    if result.worst:
+    if result.worst and result.verdict != Verdict.STALE.value:
         worst = result.worst
         place = f" at {worst.index}" if worst.index else ""
         lines.append(f"{deeper}got {number(worst.got, result.format)}, exact {number(worst.exact, 'float64')}{place}")
@@ -117,7 +118,7 @@ def _failure(result: Result, indent: str) -> list[str]:
             share = f"{result.bound_used:.3g} times the bound" if worst.loose else "where the result must be exact"
             lines.append(f"{deeper}off by {result.ulp:.3g} ulp of {ieee}, {share}")
     if result.message:
-        lines += _wrapped(result.message, deeper)
+        lines += wrapped(result.message, deeper)
     return lines
 
 
@@ -153,12 +154,12 @@ def summary(
 def _cause(n: int, cause: Cause, simplest: Result, question: Question | None, advice: Advice) -> Iterator[str]:
     number_of = f"{len(cause.results)} result{'s' if len(cause.results) > 1 else ''}"
     yield click.style(f"{n}. {cause.id}", bold=True) + f", {number_of}"
-    yield from _wrapped(cause.said, "   ")
+    yield from wrapped(cause.said, "   ")
     if cause.shared:
-        yield from _wrapped("the framework's own function fails there too", "   ")
+        yield from wrapped("the framework's own function fails there too", "   ")
     yield from _failure(simplest, "   ")
     if question is not None:
-        yield from _wrapped(_inputs(question), "       ", "     ")
+        yield from wrapped(_inputs(question), "       ", "     ")
     if cause.ulp is not None:
         yield f"     explained to {cause.ulp:.2g} ulp"
     for line in advice(simplest):
@@ -191,12 +192,12 @@ def _counts(found: Summary) -> Iterator[str]:
         yield f"  {origin}: {ok} of {total} pass"
     for cause in found.causes:
         if not cause.failing:
-            yield from _wrapped(f"{cause.said}: {len(cause.results)}, the simplest {cause.results[0]}", "    ", "  ")
+            yield from wrapped(f"{cause.said}: {len(cause.results)}, the simplest {cause.results[0]}", "    ", "  ")
     yield from _known(found)
     for reason, n in found.unsupported.most_common():
-        yield from _wrapped(f"not offered ({n}): {reason}", "  ", "")
+        yield from wrapped(f"not offered ({n}): {reason}", "  ", "")
     for left in found.not_tested:
-        yield from _wrapped(f"not tested: {left.what}, {left.checks} checks: {left.reason}", "  ", "")
+        yield from wrapped(f"not tested: {left.what}, {left.checks} checks: {left.reason}", "  ", "")
 
 
 def _known(found: Summary) -> list[str]:
@@ -204,7 +205,7 @@ def _known(found: Summary) -> list[str]:
     named: dict[str, list[Result]] = {}
     apart = 0
     for results in found.known.values():
-        if any(result.origin == NATIVE for result in results):
+        if any(result.origin in (NATIVE, TARGET) for result in results):
             named.setdefault(results[0].message, []).extend(results)
         else:
             apart += len(results)
@@ -212,7 +213,7 @@ def _known(found: Summary) -> list[str]:
     for reason, results in named.items():
         ids = ", ".join(sorted({result.deviation for result in results}))
         said = f"known deviation {ids} ({len(results)}): {reason}"
-        lines += _wrapped(said, "  ", "")
+        lines += wrapped(said, "  ", "")
     if apart:
         lines.append(f"known deviations of composed and manual implementations ({apart}): see the page")
     return lines

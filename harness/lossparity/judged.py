@@ -43,7 +43,7 @@ def silent(_question: Question, _finding: Finding, _result: Result) -> None:
 class Summary:
     """How a run ended: results by verdict, failures in order and by cause, and what was left out.
 
-    `must` counts the results under must-clauses, and those of them that were supported.
+    `must` counts each backend's results under must-clauses, and those of them that were supported.
     """
 
     counts: Counter[Verdict] = field(default_factory=Counter)
@@ -53,7 +53,7 @@ class Summary:
     causes: list[Cause] = field(default_factory=list)
     known: dict[str, list[Result]] = field(default_factory=dict)
     unsupported: Counter[str] = field(default_factory=Counter)
-    must: tuple[int, int] = (0, 0)
+    must: dict[str, tuple[int, int]] = field(default_factory=dict)
     not_tested: list[NotTested] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     broken: bool = False
@@ -78,7 +78,8 @@ class Summary:
             self.unsupported[result.message] += 1
         # What a function is not declared for is no gap in what it is.
         if CLAUSES[result.clause].kind == "must" and result.message != NOT_DECLARED:
-            self.must = (self.must[0] + 1, self.must[1] + (verdict is not Verdict.UNSUPPORTED))
+            asked, supported = self.must.get(result.backend, (0, 0))
+            self.must[result.backend] = (asked + 1, supported + (verdict is not Verdict.UNSUPPORTED))
 
     def finish(self, named: frozenset[str], *, strict_known: bool, strict_undecided: bool) -> None:
         """Set the exit status of the verdict table; `named` are the backends that had to be there."""

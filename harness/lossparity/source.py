@@ -11,17 +11,15 @@ import inspect
 import sys
 import textwrap
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable, Iterator, Mapping, Optional
 
 from lossparity.call import chosen
 from lossparity.framework import NATIVE, TARGET, Entry, Framework, Implementation, Unsupported
 from lossparity.model import Request
-from lossparity.spec import DEFAULTS, OPERATIONS
+from lossparity.spec import OPERATIONS
 from lossparity.target import Target
-from lossparity.target.binding import Binding, bind
-from lossparity.target.loading import load
+from lossparity.target.scripted import scripted
 
 __all__ = ["gathered", "public_call", "written"]
 
@@ -47,18 +45,19 @@ def written(
         raise Unsupported(f"{request.operation} is not offered with these arguments")
     operation = OPERATIONS[request.operation]
     rest = ["target"] if operation.target else []
-    keywords = [f"{name}={value!r}" for name, value in request.keywords.items()]
-    keywords += ["weight=weight"] if "weight" in request.arrays else []
+    stated = dict(request.keywords)
     imports: list[str] = []
     code: list[str] = []
     line: Optional[str] = None
     if target is not None and entry.origin == TARGET:
-        imports, code, function = _by_path(target)
+        imports, code, function, stated = scripted(target, stated)
     else:
         line = public_call(framework, entry, request)
         function = entry.function.__name__
         if line is None:
             imports, code = gathered(entry.function, type(framework).__module__.partition(".")[0])
+    keywords = [f"{name}={value!r}" for name, value in stated.items() if name != "weight"]
+    keywords += ["weight=weight"] if "weight" in request.arrays else []
     return {
         "phrases": asdict(phrases),
         "imports": imports,
@@ -69,54 +68,6 @@ def written(
         "api": entry.api,
         "origin": entry.origin,
     }
-
-
-def _by_path(target: Target) -> tuple[list[str], list[str], str]:
-    """Write how a user's function is imported, as `target.loading` does it, and called by the contract."""
-    where, _, name = target.where.rpartition(":")
-    if where == "pickle":
-        raise Unsupported("a pickled function is not imported from anywhere: put it into a file of its own")
-    if where.endswith(".py"):
-        file = Path(where).resolve()
-        imports, found = ["import importlib.util", "import sys"], f"module.{name}"
-        lines = [
-            f"sys.path.insert(0, {str(file.parent)!r})",
-            f"spec = importlib.util.spec_from_file_location({f'target_{file.stem}'!r}, {str(file)!r})",
-            "module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)",
-            "spec.loader.exec_module(module)",
-        ]
-    else:
-        imports, found = ["import sys"], f"{where}.{name}"
-        lines = [f"sys.path.insert(0, {str(Path.cwd())!r})", f"import {where}"]
-    bound = bind(load(target.where), OPERATIONS[target.operation], target.map, target.where)
-    function = name.rpartition(".")[2]
-    if not (bound.by_name or bound.names or bound.wanted or target.returns):
-        return imports, [*lines, f"{function} = {found}"], function
-    return imports, [*lines, f"theirs = {found}", *_wrapper(target, bound)], target.operation
-
-
-def _wrapper(target: Target, bound: Binding) -> Iterator[str]:
-    """Write a function of the spec's contract around `theirs`."""
-    given = [f"{bound.by_name[name]}={name}" if name in bound.by_name else name for name in bound.positional]
-    given.sort(key=lambda text: "=" in text)
-    always = {name: DEFAULTS[name] for name in bound.wanted}
-    yield ""
-    yield ""
-    yield f"def {target.operation}({', '.join(bound.positional)}, **keywords):"
-    yield f"    names = {dict(bound.names)!r}"
-    yield f"    keywords = {{names.get(name, name): value for name, value in {{**{always!r}, **keywords}}.items()}}"
-    yield f"    result = theirs({', '.join([*given, '**keywords'])})"
-    which = target.returns
-    if which.lstrip("-").isdigit():
-        yield f"    return result[{which}]"
-    elif which:
-        yield f"    return result[{which!r}] if isinstance(result, dict) else result.{which}"
-    else:
-        yield "    return result"
-    if hasattr(bound.function, "gradient"):
-        yield ""
-        yield ""
-        yield f"{target.operation}.gradient = theirs.gradient"
 
 
 def public_call(framework: Framework, entry: Entry, request: Request) -> Optional[str]:

@@ -44,8 +44,8 @@ class Target:
             raise UsageError(
                 f"unknown operation {self.operation!r}", hint=suggest(self.operation, OPERATIONS, "operation")
             )
-        _known(self.map, arguments_of(OPERATIONS[self.operation]), f"argument of {self.operation}")
-        _known(self.supports, WORDS, "word of --supports")
+        _known(self.map, arguments_of(OPERATIONS[self.operation]), "argument", f"of {self.operation}")
+        _known(self.supports, WORDS, "word", "of --supports")
 
     def to_json(self) -> str:
         """Return it as text, for the command line of a child."""
@@ -58,10 +58,10 @@ class Target:
         return cls(**{**entries, "supports": tuple(entries["supports"])})
 
 
-def _known(words: Iterable[str], known: Iterable[str], noun: str) -> None:
+def _known(words: Iterable[str], known: Iterable[str], noun: str, where: str) -> None:
     for word in words:
         if word not in known:
-            raise UsageError(f"unknown {noun} {word!r}", hint=suggest(word, known, noun))
+            raise UsageError(f"unknown {noun} {word!r} {where}", hint=suggest(word, known, noun))
 
 
 def _named(where: str, function: Callable[..., Any]) -> str:
@@ -80,7 +80,8 @@ def implementation(target: Target) -> Implementation:
     def accepts(request: Request) -> bool:
         if not declared(request, target.supports):
             raise Unsupported(NOT_DECLARED)
-        if missing := bound.missing({*request.keywords, *({"weight"} & request.arrays.keys())}):
+        weight = {name: array for name, array in request.arrays.items() if name == "weight"}
+        if missing := bound.missing({**request.keywords, **weight}):
             raise Unsupported(f"no parameter {', '.join(missing)}")
         return True
 

@@ -39,17 +39,22 @@ class Binding:
     wanted: tuple[str, ...]
     keywords: Optional[frozenset[str]]
 
-    def missing(self, stated: set[str]) -> list[str]:
-        """Return which of these keywords the function does not have."""
-        return [] if self.keywords is None else sorted(stated - self.keywords)
+    def missing(self, stated: Mapping[str, Any]) -> list[str]:
+        """Return which of these keywords the function lacks, but for those that state what holds without them."""
+        lacking = () if self.keywords is None else stated.keys() - self.keywords
+        return sorted(name for name in lacking if name == "weight" or stated[name] != DEFAULTS[name])
+
+    def passed(self, stated: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of these keywords that the function has, and the defaults of those that it wants always."""
+        known = {name: value for name, value in stated.items() if self.keywords is None or name in self.keywords}
+        return {**{name: DEFAULTS[name] for name in self.wanted}, **known}
 
     def arranged(self, *, copying: bool) -> Callable[..., Any]:
         """Return the function as the spec calls it; `copying`: it works on copies, so that it may overwrite them."""
         function, by_name, names, positional = self.function, self.by_name, self.names, self.positional
-        always = {name: DEFAULTS[name] for name in self.wanted}
 
         def given(keywords: Mapping[str, Any]) -> dict[str, Any]:
-            return {names.get(name, name): own(value) for name, value in {**always, **keywords}.items()}
+            return {names.get(name, name): own(value) for name, value in self.passed(keywords).items()}
 
         def own(value: Any) -> Any:
             return _copy(value) if copying else value
