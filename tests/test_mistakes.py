@@ -120,11 +120,19 @@ def wide() -> Iterator[Answer]:
                 yield from (Answer(Problem(operation, arrays, keywords), q, fmt) for q in ("value", "gradient"))
 
 
+def heavy() -> Iterator[Answer]:
+    """Yield the answers of losses whose sum is beyond binary16, which they and their mean are not."""
+    for reduction, smoothing, rows in (("none", 0.1, [[3e4, -3e4, -3e4]]), ("mean", 0.0, [[3e4, -3e4, 0]] * 3)):
+        more = {"target": [1] * len(rows), "reduction": reduction, "label_smoothing": smoothing}
+        arrays, keywords = question("cross_entropy", "float16", np.asarray(rows), **more)
+        yield from (Answer(Problem("cross_entropy", arrays, keywords), q, "float16") for q in ("value", "gradient"))
+
+
 @pytest.fixture(scope="module")
 def telling() -> dict[str, list[Answer]]:
     """Return answers by operation, the small ones first: a way of a mistake is looked at until one tells it."""
     found = {operation: sorted(answers(operation, 5000), key=_size) for operation in OPERATIONS}
-    for one in wide():
+    for one in (*wide(), *heavy()):
         found[one.problem.operation].append(one)
     return found
 

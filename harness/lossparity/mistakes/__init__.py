@@ -12,14 +12,20 @@ from types import MappingProxyType
 
 import numpy as np
 
-from lossparity.mistakes.arithmetic import ARITHMETIC
 from lossparity.mistakes.evaluation import Evaluation, Values
+from lossparity.mistakes.indices import INDICES
+from lossparity.mistakes.logarithms import LOGARITHMS
 from lossparity.mistakes.losses import LOSSES
+from lossparity.mistakes.probabilities import PROBABILITIES
 from lossparity.mistakes.results import RESULTS
+from lossparity.mistakes.roundings import ROUNDINGS
+from lossparity.mistakes.special import SPECIAL
+from lossparity.mistakes.sums import SUMS
 from lossparity.reference import Problem
 
 __all__ = ["MISTAKES", "Mistake"]
 
+_SOFTMAX = (*LOGARITHMS, *SUMS, *PROBABILITIES, *ROUNDINGS, *SPECIAL)
 _ROWS, _LOSSES = ("softmax", "log_softmax", "cross_entropy"), ("nll_loss", "cross_entropy")
 
 
@@ -42,7 +48,7 @@ class Mistake:
 MISTAKES: Mapping[str, Mistake] = MappingProxyType(
     {
         id_: Mistake(id_, said, ways, operations)
-        for table, operations in ((LOSSES, _LOSSES), (RESULTS, (*_ROWS, "nll_loss")), (ARITHMETIC, _ROWS))
+        for table, operations in (((*INDICES, *LOSSES), _LOSSES), (RESULTS, (*_ROWS, "nll_loss")), (_SOFTMAX, _ROWS))
         for id_, said, ways in table
     }
 )
