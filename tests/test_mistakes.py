@@ -123,7 +123,7 @@ def wide() -> Iterator[Answer]:
 def heavy() -> Iterator[Answer]:
     """Yield the answers of losses whose sum is beyond binary16, which they and their mean are not."""
     for reduction, smoothing, rows in (("none", 0.1, [[3e4, -3e4, -3e4]]), ("mean", 0.0, [[3e4, -3e4, 0]] * 3)):
-        more = {"target": [1] * len(rows), "reduction": reduction, "label_smoothing": smoothing}
+        more: dict[str, Any] = {"target": [1] * len(rows), "reduction": reduction, "label_smoothing": smoothing}
         arrays, keywords = question("cross_entropy", "float16", np.asarray(rows), **more)
         yield from (Answer(Problem("cross_entropy", arrays, keywords), q, "float16") for q in ("value", "gradient"))
 
