@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from lossparity.plans import EXACT, Finding, Question
 from lossparity.reference.conventions import ALTERNATIVES, SPEC, Convention, convention
 
 # Failures that are explained of each liar by default, of all kinds of cases.
-FEW = 5
+FEW = 3
 # Its gradient and value raise, so that there are no numbers to go by.
 RAISES = "arithmetic:classes_last"
 # What is explained of these in full: the rest is NaN, or as much another mistake.
@@ -119,7 +120,7 @@ SOFTMAX = "worked-example/softmax"
 
 
 @pytest.mark.parametrize("threshold", [Grade.EXACT, Grade.FAITHFUL, Grade.TIGHT])
-@pytest.mark.parametrize("one", [c for c in CORRECT if c.framework == "numpy"][::3], ids=lambda c: c.name)
+@pytest.mark.parametrize("one", [c for c in CORRECT if c.framework == "numpy"][::5], ids=lambda c: c.name)
 def test_a_correct_implementation_is_blamed_for_nothing_where_a_better_grade_is_asked_for(
     one: Correct, threshold: Grade
 ) -> None:
@@ -137,7 +138,7 @@ def test_what_is_unlike_the_published_figures_is_told_so() -> None:
     question = asked(SMOOTHED)
     unlike = Finding("value", Verdict.FAIL, "produced", "published", message="does not round to the published 1.3669")
     judgement = judge(question, exact(question)).judgement
-    explained = explain(question, Finding(**{**vars(unlike), "judgement": judgement}))
+    explained = explain(question, replace(unlike, judgement=judgement))
     assert ids(explained) == ["published"]
     assert described(explained[0]) == "it does not round to the published figures"
 
@@ -159,11 +160,11 @@ def test_two_conventions_together_are_described_each() -> None:
 
 
 def test_nothing_is_named_where_it_comes_no_nearer_than_what_is_right() -> None:
-    """A little off: only what is right agrees to within the rounding, and with it all that is right here too."""
+    """As little off as fails: what is right would agree to within the rounding, and all that is right here with it."""
     question = asked(SOFTMAX)
     right = exact(question).exact()
-    finding = judge(question, Array.of(right * (1 + 300 * 2.0**-53), "float64"))
-    assert finding.verdict is Verdict.FAIL
+    off = (judge(question, Array.of(right * (1 + n * 2.0**-53), "float64")) for n in range(1, 400))
+    finding = next(one for one in off if one.verdict is Verdict.FAIL)
     named = set(ids(explain(question, finding)))
     assert not named & set(ALTERNATIVES)
     assert not named & {"index-wrapped", "mean=all", "negated", "tail-dropped", "last-class-dropped", "not-shifted"}
@@ -343,12 +344,17 @@ class TestFromOtherResults:
         assert explain(second, judge(second, odd), told) == ()
 
     def test_zeros_are_nobodys_result(self) -> None:
-        told, question = Diagnoser(), asked("extreme-logits/certain-softmax")
-        other = asked(SOFTMAX)
+        told, first, second = Diagnoser(), asked(SOFTMAX), asked("extreme-logits/vanishing")
         zeros = Array.of(np.zeros((2, 4)), "float64")
-        gradient = judge(question, exact(question), gradient=zeros)
-        explain(question, gradient, told)
-        assert "stale-result" not in ids(explain(other, judge(other, exact(other), gradient=zeros), told))
+        assert explain(first, replace(judge(first, zeros), verdict=Verdict.PASS), told) == ()
+        assert "stale-result" not in ids(explain(second, judge(second, zeros), told))
+
+    def test_a_question_is_not_another_one(self) -> None:
+        told, question = Diagnoser(), asked(SOFTMAX)
+        finding = judge(question, exact(question))
+        explain(question, finding, told)
+        wrong = replace(finding, verdict=Verdict.FAIL, judgement=None)
+        assert "stale-result" not in ids(explain(question, wrong, told))
 
     def test_rows_in_another_order(self) -> None:
         question = asked("worked-example/cross-entropy-reductions/reduction=none")

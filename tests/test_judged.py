@@ -236,6 +236,17 @@ def test_the_simplest_input_stands_first_then_the_fewest_keywords_then_the_best_
     ]
 
 
+def test_of_inputs_as_large_the_one_with_the_fewest_keywords_stands_first() -> None:
+    bench = Bench()
+    for case in ("worked-example/smoothed", "worked-example/cross-entropy"):
+        bench.take(asked(case), outcome(asked(case), value=-1.0))
+    (cause,) = bench.finish()
+    assert [key.partition("/f")[0] for key in cause.results] == [
+        "worked-example/cross-entropy",
+        "worked-example/smoothed",
+    ]
+
+
 class TestSummary:
     @staticmethod
     def add(summary: Summary, answer: Outcome, case: str = "worked-example/softmax") -> None:
