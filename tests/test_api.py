@@ -213,7 +213,7 @@ class TestRefused:
             ({"case": "worked-example/sofmax"}, "no case matches"),
             ({"convention": "axis=second"}, "axis is not 'second' anywhere"),
             ({"supports": ["flaot32"]}, "unknown word"),
-            ({"map": {"logit": "x"}}, "unknown argument of softmax 'logit'"),
+            ({"map": {"logit": "x"}}, "unknown argument 'logit' of softmax"),
             ({"map": {"logits": "x"}}, "has no parameter that --map logits=x names"),
             ({"mode": "compiled"}, "numpy has no compiler"),
         ],

@@ -353,10 +353,17 @@ class TestRepeating:
     """The first failure is told at once; what is printed beside a cause repeats it."""
 
     def test_the_first_failure_is_printed_once_and_first(self) -> None:
-        lines = check("mine.py:nll_loss", *KINDS).stdout.splitlines()
+        lines = check("mine.py:nll_loss", "--operation", "nll_loss", "--case", "weights-and-ignored").stdout.splitlines()
         assert lines[0] == "the first failure; the rest follows, by cause"
         assert lines[1].startswith("FAIL weights-and-ignored/nll-")
         assert sum(line.startswith("the first failure") for line in lines) == 1
+
+    def test_of_a_few_checks_the_first_failure_is_not_said_twice(self) -> None:
+        said = check(
+            "mine.py:nll_loss", "--operation", "nll_loss", "--case", "weights-and-ignored/nll-weighted*"
+        ).stdout
+        assert said.startswith("1. ")
+        assert "the first failure" not in said
 
     def test_both_commands_repeat_the_failure(self) -> None:
         options = ("--operation", "softmax", "--format", "float32", "--supports", "2d", "--case", "class-axis")
