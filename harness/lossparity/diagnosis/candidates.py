@@ -145,14 +145,14 @@ def less_precise(seen: Seen) -> Iterator[Explained]:
 def _coarse(seen: Seen) -> float | None:
     """Return the relative error of exponentials that would explain a result of 32 bits or more."""
     own = FORMATS[seen.got.format]
-    exact, error = seen.exact, np.abs(seen.numbers - seen.exact)
-    finite = np.isfinite(exact) & ~seen.open
+    finite = np.isfinite(seen.exact) & ~seen.open
     if own.bits < 32 or not np.array_equal(finite, np.isfinite(seen.numbers) & ~seen.open):
         return None
+    error = np.abs(seen.numbers[finite] - seen.exact[finite])
     for unit in _FAST_EXP:
         if unit > own.unit:
-            margin = seen.margin_of(Coarse(seen.answer, seen.flushed, unit))
-            if np.all(np.isfinite(margin[finite])) and np.all(error[finite] <= margin[finite]):
+            margin = seen.margin_of(Coarse(seen.answer, seen.flushed, unit))[finite]
+            if np.all(np.isfinite(margin)) and np.all(error <= margin):
                 return unit
     return None
 
