@@ -95,6 +95,17 @@ def test_the_gradient_of_an_instance_is_judged_with_it() -> None:
     assert check(softmax).summary.judged == 1
 
 
+def test_a_module_is_found_by_the_child_where_the_caller_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        "import numpy as np\n\ndef softmax(logits):\n    e = np.exp(logits)\n    return e / e.sum(1, keepdims=True)\n"
+    )
+    (tmp_path / "found_by_path.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert check(importlib.import_module("found_by_path").softmax).conforms
+
+
 def test_a_text_names_a_function_as_the_command_does(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def softmax(logits):\n    return logits\n", encoding="utf-8")
     found = check(f"{tmp_path}/mine.py:softmax")

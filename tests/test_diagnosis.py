@@ -416,6 +416,14 @@ class TestLessPrecise:
         said = next(described(one) for one in explained if one.id == "fast-exp")
         assert said in {f"its exponentials are good to about 2^-{n} only, relative" for n in (11, 12, 13)}
 
+    def test_infinities_that_are_right_are_no_error(self) -> None:
+        """Beside them a number is off by so much as coarse exponentials lead to; nothing warns."""
+        question = asked("extreme-logits/masked-log", "float32")
+        right = exact(question).exact()
+        finding = judge(question, Array.of(right * (1 + 2.0**-15), "float32"))
+        assert finding.verdict is Verdict.FAIL
+        assert "fast-exp" in ids(explain(question, finding))
+
     def test_one_result_is_explained_by_one_name_once(self) -> None:
         liar = next(one for one in LIARS if one.name == "arithmetic:fast_exponential")
         for question, finding in judged(liar, "softmax", True):

@@ -151,11 +151,11 @@ def _coarse(seen: Seen) -> float | None:
     finite = np.isfinite(exact) & np.isfinite(got) & ~seen.open
     if own.bits < 32 or not finite.any() or not np.all(alike | finite):
         return None
-    error = np.abs(np.where(finite, got, 0) - np.where(finite, exact, 0))
+    error = np.abs(got[finite] - exact[finite])
     for unit in _FAST_EXP:
         if unit > own.unit:
-            margin = seen.margin_of(Coarse(seen.answer, seen.flushed, unit))
-            if np.all(np.isfinite(margin[finite])) and np.all(error[finite] <= margin[finite]):
+            margin = seen.margin_of(Coarse(seen.answer, seen.flushed, unit))[finite]
+            if np.all(np.isfinite(margin)) and np.all(error <= margin):
                 return unit
     return None
 
