@@ -52,7 +52,9 @@ class Verdicts:
 
     def lines(self) -> Iterator[str]:
         """Write the exact values, the bounds, and the functions that compare with them."""
-        expected = {(f.quantity, c): self._expected(f, c) for f in self.findings for c in self.choices}
+        expected: dict[tuple[Quantity, str], Expected] = {
+            (f.quantity, c): self._expected(f, c) for f in self.findings for c in self.choices
+        }
         yield from self._right(expected)
         yield from self._sixty_digits(expected)
         yield ""
