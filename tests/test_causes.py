@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import pytest
 
 from lossparity.diagnosis import Cause, Explained, Failed, causes
+from lossparity.diagnosis.candidates import UNDIAGNOSED
+from lossparity.diagnosis.causes import Contradicted
 
 
 def failed(key: str, *names: str, kind: str = "finite-wrong", clause: str = "S1", shared: bool = False) -> Failed:
@@ -14,10 +16,10 @@ def failed(key: str, *names: str, kind: str = "finite-wrong", clause: str = "S1"
     return Failed(key, clause, kind, tuple(Explained(name, 0.5) for name in names), (len(key),), shared)
 
 
-def against(counts: Mapping[str, int]) -> Callable[[Iterable[Explained]], int]:
+def against(counts: Mapping[str, int]) -> Contradicted:
     """Return what counts the contradictions by name."""
 
-    def counted(explained: Iterable[Explained]) -> int:
+    def counted(explained: Iterable[Explained], kinds: Iterable[tuple[str, str]] = ()) -> int:  # noqa: ARG001
         (name,) = {one.id for one in explained}
         return counts.get(name, 0)
 
@@ -54,10 +56,28 @@ def test_what_explains_more_wins_however_much_contradicts_it() -> None:
     assert grouped(failed("1", "a", "b"), failed("2", "b"), b=3) == [("b", ["1", "2"])]
 
 
+def test_a_cause_says_what_contradicts_it_among_results_of_its_quantities_and_formats() -> None:
+    asked: list[set[tuple[str, str]]] = []
+
+    def counted(explained: Iterable[Explained], kinds: Iterable[tuple[str, str]] = ()) -> int:
+        asked.append(set(kinds))
+        return len(list(explained))
+
+    members = [failed("s/a/float32@numpy#value", "a"), failed("s/a/float16@numpy#gradient", "a")]
+    (cause,) = causes(members, counted)
+    assert cause.contradicted == 2
+    assert asked == [{("value", "float32"), ("gradient", "float16")}]
+
+
+def test_what_nobody_looked_for_is_not_named_and_comes_after_what_is() -> None:
+    found = causes([failed("1", UNDIAGNOSED), failed("2", UNDIAGNOSED), failed("3", "a")], against({}))
+    assert [(one.id, one.named) for one in found] == [("a", True), (UNDIAGNOSED, False)]
+
+
 def test_all_ways_of_a_mistake_are_weighed_together() -> None:
     seen: list[tuple[Explained, ...]] = []
 
-    def counted(explained: Iterable[Explained]) -> int:
+    def counted(explained: Iterable[Explained], kinds: Iterable[tuple[str, str]] = ()) -> int:  # noqa: ARG001
         seen.append(tuple(explained))
         return 0
 

@@ -32,6 +32,7 @@ Told = Callable[[Question, Finding, Result], None]
 # A small input with few keywords is the simplest, in the format that people know best.
 _READABLE = ("float32", "float64", "bfloat16", "float16")
 _ZEROED = "gradient-lost", "a 16-bit gradient is 0, or of the wrong sign; its loose bound admits that (weak passes)"
+_CONTRADICTED = "; results pass that it would have failed, so it is made in one branch only, or is another mistake"
 _WEAK = "weak", "within the loose bound only (weak passes)"
 
 
@@ -106,6 +107,7 @@ class _Gathered:
             keys = [member.key for member in one.members]
             where = one.exactly_where(self.passing)
             said = f"{one.said}; exactly where {' and '.join(where)}" if where else one.said
+            said += _CONTRADICTED if one.contradicted else ""
             yield Cause(one.id, said, keys, True, one.ulp, one.convention, one.shared)
         for zeroed, (name, said) in ((True, _ZEROED), (False, _WEAK)):
             if self.weak[zeroed]:

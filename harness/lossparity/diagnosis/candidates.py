@@ -25,6 +25,9 @@ _COMPUTED = {"float32": "computed-in-float32", "float16": "computed-in-16-bits",
 _ROWS = 64
 _FAST_EXP = tuple(2.0**-n for n in range(22, 6, -1))
 
+UNDIAGNOSED = "undiagnosed"
+"""The id of a failure for which nobody has looked for what explains it, or not to the end."""
+
 _OTHERS: Mapping[str, str] = {
     "computed-in-float32": "it is as accurate as binary32, and no more: something is computed in binary32",
     "computed-in-16-bits": "it is as accurate as a 16-bit format, and no more: something is computed in one",
@@ -34,6 +37,7 @@ _OTHERS: Mapping[str, str] = {
     "timeout": "no answer within the time limit",
     "inputs-modified": "the inputs were modified (clause M6)",
     "below-min-grade": "it is within its loose bound, as any ordinary arithmetic is; a better grade was asked for",
+    UNDIAGNOSED: "nothing was found in the time that a diagnosis may take; choose fewer checks to look longer",
     "published": "it does not round to the published figures",
 }
 

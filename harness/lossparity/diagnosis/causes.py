@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from lossparity.diagnosis.candidates import Explained, described
+from lossparity.diagnosis.candidates import UNDIAGNOSED, Explained, described
 
-__all__ = ["Cause", "Failed", "causes"]
+__all__ = ["Cause", "Contradicted", "Failed", "causes"]
+
+
+class Contradicted(Protocol):
+    """Counts the passing results of some quantities and formats that are not what explanations by one id predict."""
+
+    def __call__(self, explained: Iterable[Explained], kinds: Iterable[tuple[str, str]] = ()) -> int:
+        """Return their number, up to a few."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,16 @@ class Failed:
     shared: bool = False
     features: frozenset[str] = frozenset()
 
+    @property
+    def quantity(self) -> str:
+        """The quantity, `value` or `gradient`."""
+        return self.key.rpartition("#")[2]
+
+    @property
+    def format(self) -> str:
+        """The format, as the key has it."""
+        return self.key.rpartition("@")[0].rpartition("/")[2]
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -34,6 +53,7 @@ class Cause:
 
     `members` are the failures, the simplest first; `ulp` is how near the explanation comes to the simplest.
     `convention` is what `--convention` takes to judge by what explains the simplest; empty where it takes nothing.
+    `contradicted` counts passing results of the same quantities and formats that are not what it predicts, up to a few.
     """
 
     id: str
@@ -41,6 +61,7 @@ class Cause:
     members: tuple[Failed, ...]
     ulp: float | None = None
     convention: str = ""
+    contradicted: int = 0
 
     @property
     def shared(self) -> bool:
@@ -54,10 +75,10 @@ class Cause:
     @property
     def named(self) -> bool:
         """Whether anything explains it."""
-        return bool(self.members[0].explained)
+        return self.id != UNDIAGNOSED and bool(self.members[0].explained)
 
 
-def causes(failures: Iterable[Failed], contradicted: Callable[[Iterable[Explained]], int]) -> list[Cause]:
+def causes(failures: Iterable[Failed], contradicted: Contradicted) -> list[Cause]:
     """Group failures: again and again by the explanation of most of those left.
 
     Of those that explain as many, the one that fewest passing results contradict, and then the more definite one.
@@ -67,7 +88,10 @@ def causes(failures: Iterable[Failed], contradicted: Callable[[Iterable[Explaine
     found: list[Cause] = []
     while any(one.explained for one in left):
         most = _best(left, contradicted)
-        found.append(_cause(most, [f for f in left if any(one.id == most for one in f.explained)]))
+        theirs = [one for f in left for one in f.explained if one.id == most]
+        members = [f for f in left if any(one.id == most for one in f.explained)]
+        kinds = {(f.quantity, f.format) for f in members}
+        found.append(replace(_cause(most, members), contradicted=contradicted(theirs, kinds)))
         left = [f for f in left if all(one.id != most for one in f.explained)]
     for kind, clause in dict.fromkeys((f.kind, f.clause) for f in left):
         alike = [f for f in left if (f.kind, f.clause) == (kind, clause)]
@@ -75,7 +99,7 @@ def causes(failures: Iterable[Failed], contradicted: Callable[[Iterable[Explaine
     return sorted(found, key=lambda cause: (cause.shared, not cause.named, -len(cause.members)))
 
 
-def _best(left: Sequence[Failed], contradicted: Callable[[Iterable[Explained]], int]) -> str:
+def _best(left: Sequence[Failed], contradicted: Contradicted) -> str:
     by_name: dict[str, list[Explained]] = {}
     for one in (one for failed in left for one in failed.explained):
         by_name.setdefault(one.id, []).append(one)

@@ -12,7 +12,15 @@ from itertools import islice
 
 import numpy as np
 
-from lossparity.diagnosis.candidates import Explained, candidates, conventions, less_precise, permuted, predicted
+from lossparity.diagnosis.candidates import (
+    UNDIAGNOSED,
+    Explained,
+    candidates,
+    conventions,
+    less_precise,
+    permuted,
+    predicted,
+)
 from lossparity.diagnosis.seen import Seen
 from lossparity.formats import FORMATS, Array
 from lossparity.model import Grade, Verdict
@@ -27,8 +35,8 @@ _BUDGET, _SHARE = 1.5, 0.75
 _TRIED_LATER = 4
 # The usual causes of what goes wrong in large arrays alone.
 _OF_LARGE = ("summed-in-16-bits", "reduced-in-16-bits", "not-shifted", "mean=all", "index-narrowed")
-# Results that pass: of how many elements at most they are kept, and how many contradictions are enough.
-_SMALL, _ENOUGH = 256, 3
+# Results that pass: of how many elements at most they are kept, how many contradictions are enough, of how many.
+_SMALL, _ENOUGH, _MOST_PASSES = 256, 3, 200
 _HEADING = 60
 
 
@@ -39,7 +47,8 @@ class Diagnoser:
     _explained: Counter[str] = field(default_factory=Counter)
     _spent: float = 0.0
     _results: dict[tuple[object, ...], str] = field(default_factory=dict)
-    _passes: dict[tuple[str, str], tuple[Question, Seen]] = field(default_factory=dict)
+    _passes: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    _alike: dict[tuple[str, str], list[Seen]] = field(default_factory=dict)
 
     def explain(self, question: Question, finding: Finding, *, flushed: bool) -> tuple[Explained, ...]:
         """Return what explains a failing finding, the more definite first; a passing one is remembered."""
@@ -47,46 +56,41 @@ class Diagnoser:
         if not finding.verdict.failing:
             if finding.verdict is Verdict.PASS and finding.answer and got and _size(question) <= _SMALL:
                 self._results.setdefault(_bits(finding.quantity, got), question.hash)
-                # One format of each case tells apart what passes and what should not have.
                 seen = Seen(got, finding.answer, flushed, None)
-                self._passes.setdefault((question.case.id, finding.quantity), (question, seen))
+                # One format of each case tells apart what passes and what should not have.
+                self._passes.setdefault((question.case.id, finding.quantity), seen)
+                self._alike.setdefault((finding.quantity, question.format), []).append(seen)
             return ()
         if (plain := _plain(finding)) is not None:
             return (plain,)
         if finding.judgement is not None and finding.judgement.grade is not Grade.WRONG:
             # Within its loose bound: a mistake that fits is as far off as rounding leads, and the wrong one to name.
             return _by_kind(finding) or (Explained("below-min-grade"),)
-        if got is None or got.format not in FORMATS or _size(question) > _MOST:
+        if got is None or got.format not in FORMATS:
             return _by_kind(finding)
+        if _size(question) > _MOST:
+            return _by_kind(finding) or (Explained(UNDIAGNOSED, said="too large to look for what explains it"),)
         began = time.monotonic()
         answer = finding.answer or question.answer("nan" if question.case.one_of else EXACT, finding.quantity)
         seen = Seen(got, answer, flushed, finding.judgement.worst if finding.judgement else None)
         found: dict[str, Explained] = {}
         for one in self._found(question, seen):
             found.setdefault(one.id, one)  # a mistake of the catalogue may also be seen by how precise a result is
-        self._explained.update(found.keys())
+        self._explained.update(found.keys() - {UNDIAGNOSED})
         self._spent += time.monotonic() - began
         return tuple(found.values()) or _by_kind(finding)
 
-    def contradicted(self, explained: Iterable[Explained]) -> int:
+    def contradicted(self, explained: Iterable[Explained], kinds: Iterable[tuple[str, str]] = ()) -> int:
         """Count the passing results that are not what an explanation predicts, up to a few; 0 of what predicts nothing.
 
         `explained` are explanations by one id; of the ways in which its mistake is made the least contradicted counts.
+        `kinds` are the quantities and formats that passing results are taken of, one of each case when empty.
         """
         theirs = list(explained)
         ways = {way for one in theirs for way in one.ways}
-        return min((self._contradictions(theirs[0].id, way) for way in ways), default=0)
-
-    def _contradictions(self, name: str, way: int) -> int:
-        count = 0
-        for _, seen in self._passes.values():
-            predict = dict(predicted(seen.answer, name)).get(way)
-            numbers = predict() if predict else None
-            if numbers is not None and not seen.agrees(numbers):
-                count += 1
-                if count == _ENOUGH:
-                    break
-        return count
+        passes = [seen for kind in kinds for seen in self._alike.get(kind, ())] or list(self._passes.values())
+        some = passes[:: 1 + len(passes) // _MOST_PASSES]
+        return min((_contradictions(theirs[0].id, way, some) for way in ways), default=0)
 
     def _found(self, question: Question, seen: Seen) -> Iterator[Explained]:
         """Yield all that explains a result; of a large one, or when time is up, only what is likely to."""
@@ -103,8 +107,11 @@ class Diagnoser:
             found = list(likely if self._spent < _BUDGET else islice(likely, 1))
         if not found:
             found = list(self._else(question, seen))
-        if not found and self._spent < 2 * _BUDGET:
-            found = list(islice(self._among(seen, everything, time.monotonic() + _SHARE), 1))
+        if not found:
+            deadline = time.monotonic() + (_SHARE if self._spent < 2 * _BUDGET else 0)
+            found = list(islice(self._among(seen, everything, deadline), 1))
+            if not found and time.monotonic() > deadline and seen.alike:
+                found = [Explained(UNDIAGNOSED)]
         yield from found
 
     def _else(self, question: Question, seen: Seen) -> Iterator[Explained]:
@@ -136,6 +143,18 @@ class Diagnoser:
             return False
         earlier = self._results.get(_bits(seen.answer.quantity, seen.got))
         return earlier is not None and earlier != question.hash
+
+
+def _contradictions(name: str, way: int, passes: Iterable[Seen]) -> int:
+    count = 0
+    for seen in passes:
+        predict = dict(predicted(seen.answer, name)).get(way)
+        numbers = predict() if predict else None
+        if numbers is not None and not seen.agrees(numbers):
+            count += 1
+            if count == _ENOUGH:
+                break
+    return count
 
 
 def _size(question: Question) -> int:
