@@ -186,7 +186,7 @@ def test_a_function_that_goes_wrong_is_told_how(name: str, verdict: str, said: s
             ("--map", "logits=scores"),
             "has no parameter that --map logits=scores names; its parameters: logits",
         ),
-        ("right", ("--map", "logit=x"), "unknown argument of softmax 'logit'"),
+        ("right", ("--map", "logit=x"), "unknown argument 'logit' of softmax"),
         ("right", ("--map", "logits"), "--map logits is no pair of names"),
         ("right", ("--map", "logits=a,logits=b"), "--map names logits twice"),
         ("right", ("--map", "logits=a", "--map", "target=a"), "--map gives a two arguments"),
