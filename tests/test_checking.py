@@ -353,7 +353,9 @@ class TestRepeating:
     """The first failure is told at once; what is printed beside a cause repeats it."""
 
     def test_the_first_failure_is_printed_once_and_first(self) -> None:
-        lines = check("mine.py:nll_loss", "--operation", "nll_loss", "--case", "weights-and-ignored").stdout.splitlines()
+        lines = check(
+            "mine.py:nll_loss", "--operation", "nll_loss", "--case", "weights-and-ignored"
+        ).stdout.splitlines()
         assert lines[0] == "the first failure; the rest follows, by cause"
         assert lines[1].startswith("FAIL weights-and-ignored/nll-")
         assert sum(line.startswith("the first failure") for line in lines) == 1

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lossparity.diagnosis.candidates import Explained, described
+from lossparity.diagnosis.candidates import IMPRECISE, Explained, described
 
 __all__ = ["Cause", "Failed", "causes"]
+
+# Of the wrong numbers that nothing more definite explains, the share that less precise arithmetic has to explain.
+_THROUGHOUT = 0.85
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def causes(failures: Iterable[Failed], contradicted: Callable[[Iterable[Explaine
     Of those that explain as many, the one that fewest passing results contradict, and then the more definite one.
     What is named comes before what is not, the more frequent first, and what the framework itself does wrong last.
     """
-    left = list(failures)
+    left = _without_chance(failures)
     found: list[Cause] = []
     while any(one.explained for one in left):
         most = _best(left, contradicted)
@@ -73,6 +76,20 @@ def causes(failures: Iterable[Failed], contradicted: Callable[[Iterable[Explaine
         alike = [f for f in left if (f.kind, f.clause) == (kind, clause)]
         found.append(_cause(f"unexplained {kind} ({clause})", alike))
     return sorted(found, key=lambda cause: (cause.shared, not cause.named, -len(cause.members)))
+
+
+def _without_chance(failures: Iterable[Failed]) -> list[Failed]:
+    """Return failures without the less precise arithmetic that fits some numbers by chance.
+
+    It admits whatever is wrong by little; where it is the cause it shows in nearly all that nothing else explains.
+    """
+    left = list(failures)
+    for name in sorted(IMPRECISE):
+        alone = [f for f in left if f.kind == "finite-wrong" and {one.id for one in f.explained} <= IMPRECISE]
+        fits = sum(any(one.id == name for one in f.explained) for f in alone)
+        if fits < _THROUGHOUT * len(alone):
+            left = [replace(f, explained=tuple(one for one in f.explained if one.id != name)) for f in left]
+    return left
 
 
 def _best(left: Sequence[Failed], contradicted: Callable[[Iterable[Explained]], int]) -> str:

@@ -64,6 +64,11 @@ class Seen:
         return self.got.shape == self.answer.shape
 
     @cached_property
+    def right(self) -> bool:
+        """Whether the numbers are the exact ones: it is something else that is wrong."""
+        return self.alike and self.agrees(self.exact)
+
+    @cached_property
     def margin(self) -> Floats:
         """The loose bound of every element; infinite where it is vacuous."""
         return self.margin_of(Bounds(self.answer, self.flushed))
