@@ -87,6 +87,20 @@ def test_all_ways_of_a_mistake_are_weighed_together() -> None:
     assert (one, other) in seen
 
 
+def test_less_precise_arithmetic_has_to_explain_nearly_all_that_nothing_else_does() -> None:
+    """It admits whatever is wrong by little, so some of the results of any mistake."""
+    vague = [failed(str(n), "computed-in-16-bits") for n in range(9)]
+    beside = [failed("x" * 9, "axis=last"), failed("x" * 8, kind="nan")]
+    assert grouped(*vague, failed("10"), *beside)[0] == ("computed-in-16-bits", [str(n) for n in range(9)])
+    found = grouped(*vague, failed("10"), failed("11"), *beside)
+    assert [name for name, _ in found] == ["axis=last", "unexplained finite-wrong (S1)", "unexplained nan (S1)"]
+
+
+def test_where_it_does_not_the_rest_of_what_explains_a_result_stays() -> None:
+    found = grouped(failed("1", "fast-exp"), failed("2"), failed("3", "fast-exp", "negated"))
+    assert found == [("negated", ["3"]), ("unexplained finite-wrong (S1)", ["1", "2"])]
+
+
 def test_what_nothing_explains_is_grouped_by_kind_and_clause() -> None:
     found = causes(
         [failed("1"), failed("22", kind="nan"), failed("3"), failed("4", clause="S2")],

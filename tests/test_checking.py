@@ -16,12 +16,7 @@ from click.testing import CliRunner, Result
 
 from conftest import need
 from lossparity import record
-from lossparity.checking import Wanted, plan
 from lossparity.cli import main
-from lossparity.model import Backend
-from lossparity.reference.conventions import convention
-from lossparity.suite import built_in, load
-from lossparity.target import Target
 
 SOURCE = """\
 import numpy as np
@@ -358,8 +353,9 @@ class TestRepeating:
     """The first failure is told at once; what is printed beside a cause repeats it."""
 
     def test_the_first_failure_is_printed_once_and_first(self) -> None:
-        everything = check("mine.py:nll_loss", "--operation", "nll_loss", "--case", "weights-and-ignored")
-        lines = everything.stdout.splitlines()
+        lines = check(
+            "mine.py:nll_loss", "--operation", "nll_loss", "--case", "weights-and-ignored"
+        ).stdout.splitlines()
         assert lines[0] == "the first failure; the rest follows, by cause"
         assert lines[1].startswith("FAIL weights-and-ignored/nll-")
         assert sum(line.startswith("the first failure") for line in lines) == 1
@@ -388,28 +384,21 @@ class TestRepeating:
         assert done.returncode == 1, done.stderr
         assert "outside the bounds" in done.stdout
 
-    @pytest.mark.parametrize(
-        ("variables", "coloured"),
-        [(("FORCE_COLOR",), True), (("NO_COLOR",), False), (("FORCE_COLOR", "NO_COLOR"), False), ((), False)],
-    )
+    @pytest.mark.parametrize(("variable", "coloured"), [("FORCE_COLOR", True), ("NO_COLOR", False), ("", False)])
     def test_colour_is_as_the_environment_asks(
-        self, variables: tuple[str, ...], coloured: bool, monkeypatch: pytest.MonkeyPatch
+        self, variable: str, coloured: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Without a word on it colour is for terminals, which this is not; a refusal wins."""
         for name in ("FORCE_COLOR", "NO_COLOR"):
             monkeypatch.delenv(name, raising=False)
-        for name in variables:
-            monkeypatch.setenv(name, "1")
+        if variable:
+            monkeypatch.setenv(variable, "1")
         tiny = ("--operation", "nll_loss", "--case", "weights-and-ignored/nll-weighted/reduction=mean")
         assert ("\x1b[" in check("mine.py:nll_loss", *tiny, "--format", "float64").stdout) is coloured
 
-
-def test_the_frameworks_own_is_asked_beside_under_the_specs_convention_alone() -> None:
-    """By another one it is wrong as a matter of course."""
-    cases = [case for one in load([built_in()]) for case in one.cases]
-    target = Target("m:f", "cross_entropy")
-    assert plan(Wanted(target, cases)).beside == Backend("numpy")
-    assert plan(Wanted(target, cases, convention=convention("mean=sum"))).beside is None
+    def test_no_colour_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert "\x1b[" not in lossparity("list", "--case", "worked-example/smoothed").stdout
 
 
 TORCH = """\

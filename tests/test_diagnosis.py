@@ -21,6 +21,7 @@ from lossparity.formats import Array
 from lossparity.mistakes import MISTAKES
 from lossparity.model import Crashed, Declined, Grade, Outcome, Produced, Raised, TimedOut, Verdict
 from lossparity.plans import EXACT, Finding, Question
+from lossparity.reference import Answer, Problem
 from lossparity.reference.conventions import ALTERNATIVES, SPEC, Convention, convention
 
 # Failures that are explained of each liar by default, of all kinds of cases.
@@ -319,6 +320,29 @@ class TestWhatGivesNoNumbers:
         assert one.id == name
         assert described(one).startswith(said)
 
+    @pytest.mark.parametrize(
+        ("case", "fmt", "got"),
+        [
+            (SOFTMAX, "float32", "float64"),
+            (SOFTMAX, "float64", "float16"),
+            ("class-axis/images", "float32", "float64"),
+            ("worked-example/cross-entropy", "float32", "float64"),
+        ],
+    )
+    def test_right_numbers_in_another_format_are_no_mistake_that_changes_nothing_there(
+        self, case: str, fmt: str, got: str
+    ) -> None:
+        """A convention of label smoothing gives the right softmax too."""
+        question = asked(case, fmt)
+        finding = judge(question, Array.of(exact(question).exact(), got))
+        assert ids(explain(question, finding)) == ["another-format"]
+
+    def test_wrong_numbers_in_another_format_are_named_by_their_mistake(self) -> None:
+        question = asked("class-axis/images", "float32")
+        e = np.exp(question.arrays["logits"].exact())
+        finding = judge(question, Array.of(e / e.sum(axis=-1, keepdims=True), "float64"))
+        assert "axis=last" in ids(explain(question, finding))
+
     def test_a_shape_that_a_mistake_gives_is_named_by_the_mistake(self) -> None:
         """The mean where the losses were asked for."""
         question = asked("worked-example/cross-entropy-reductions/reduction=none")
@@ -335,6 +359,33 @@ class TestFromOtherResults:
         assert "stale-result" not in ids(explain(second, judge(second, kept)))
         off = Array.of(np.nextafter(kept.exact(), 1), "float64")
         assert "stale-result" not in ids(explain(second, judge(second, off), told))
+
+    def test_the_result_of_another_keyword_is_not_stale(self) -> None:
+        """The same logits, as if nothing were ignored or smoothed: a keyword without effect, and nothing kept."""
+        told = Diagnoser()
+        first, second = asked("worked-example/cross-entropy"), asked(SMOOTHED)
+        kept = exact(first)
+        assert explain(first, judge(first, kept), told) == ()
+        found = ids(explain(second, judge(second, kept), told))
+        assert "smoothing-dropped" in found
+        assert "stale-result" not in found
+
+    def test_what_binary32_refutes_is_not_named_in_16_bits(self) -> None:
+        """A loss that is a little too small comes as near to one to base 10 as bfloat16 can tell."""
+        case = "weights-and-ignored/weighted/reduction=mean"
+        single, half = asked(case, "float32"), asked(case, "bfloat16")
+        low, told = 8 / 15, Diagnoser()
+        wrong = [judge(q, Array.of(exact(q).exact() * low, q.format)) for q in (single, half)]
+        assert "base=10" in ids(explain(half, wrong[1]))
+        assert explain(single, wrong[0], told) == ()
+        assert explain(half, wrong[1], told) == ()
+
+    def test_what_binary32_shows_too_is_named_in_16_bits(self) -> None:
+        told = Diagnoser()
+        for fmt in ("float32", "bfloat16"):
+            question = asked("weights-and-ignored/weighted/reduction=mean", fmt)
+            tenth = exact(question, by=convention("base=10"))
+            assert "base=10" in ids(explain(question, judge(question, tenth), told))
 
     def test_a_wrong_result_kept_is_not_known_to_be_stale(self) -> None:
         """Only what was right once tells that a result is kept."""
@@ -398,6 +449,22 @@ class TestLessPrecise:
         assert explained[-1].ulp is not None
         assert explained[-1].ulp <= 4  # of binary16, which has three bits more than bfloat16
 
+    def test_an_error_within_what_16_bits_admit_is_no_sign_of_them(self) -> None:
+        """Neither the result nor the inputs are rounded: it is another mistake, and a small one."""
+        question = asked("worked-example/cross-entropy", "float32")
+        finding = judge(question, Array.of(exact(question).exact() * 1.002, "float32"))
+        assert "computed-in-16-bits" not in ids(explain(question, finding))
+
+    def test_inputs_that_are_rounded_first_are_such_a_sign(self) -> None:
+        question = asked("worked-example/cross-entropy", "float32")
+        inputs = {
+            "logits": Array.of(question.arrays["logits"].exact(), "bfloat16"),
+            "target": question.arrays["target"],
+        }
+        rounded = Answer(Problem("cross_entropy", inputs, question.case.keywords), "value", "float32").whole()
+        finding = judge(question, Array.of(rounded, "float32"))
+        assert "computed-in-16-bits" in ids(explain(question, finding))
+
     def test_what_overflows_there_was_never_in_that_format(self) -> None:
         """The least number of binary64 in place of -inf, which rounds to -inf in all that are narrower."""
         question = asked("extreme-logits/masked-log")
@@ -450,12 +517,25 @@ class TestInAHurry:
 
     def test_with_no_time_at_all_nothing_is_guessed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(diagnoser, "_BUDGET", 0.0)
-        assert explain(*self.failing()[0]) == ()
+        assert ids(explain(*self.failing()[0])) == ["undiagnosed"]
 
     def test_after_the_budget_the_first_that_explains_is_enough(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(diagnoser, "_BUDGET", 1.0)
-        told = Diagnoser(_spent=1.5)
+        monkeypatch.setattr(diagnoser, "_BUDGET", 1e7)
+        told = Diagnoser(_spent=1.5e7)
         assert ids(explain(*self.failing()[0], told)) == ["mean=sum"]
+
+    def test_what_explained_as_much_until_then_is_tried_with_it(self) -> None:
+        """A gradient that lacks 1/N is that of the sum, and may be nothing else: the values tell, at the end."""
+        told, small = Diagnoser(), asked("worked-example/cross-entropy")
+        large = asked("half-precision/many-classes-loss/label_smoothing=0/reduction=mean", "float32")
+
+        def undivided(question: Question) -> Finding:
+            wrong = exact(question, "gradient", convention("gradient=undivided"))
+            return judge(question, exact(question), gradient=wrong)
+
+        assert {"mean=sum", "gradient=undivided"} <= set(ids(explain(small, undivided(small), told)))
+        told._spent = 1e12
+        assert {"mean=sum", "gradient=undivided"} <= set(ids(explain(large, undivided(large), told)))
 
     def test_a_large_result_is_tried_by_the_usual_causes_alone(self) -> None:
         liar = next(one for one in LIARS if one.name == "arithmetic:summed_in_format")

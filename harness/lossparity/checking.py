@@ -25,6 +25,8 @@ from lossparity.target import Target
 
 __all__ = ["LEAST_COVERAGE", "Checked", "Wanted", "check", "plan"]
 
+SECONDS = 60.0
+"""The time limit of one check, unless asked for otherwise."""
 LEAST_COVERAGE = 0.8
 """The share of an operation's must-results that has to be judged, unless asked for otherwise."""
 
@@ -48,7 +50,7 @@ class Wanted:
     convention: Convention = SPEC
     known: Path | None = None
     min_coverage: float = LEAST_COVERAGE
-    timeout: float = 60.0
+    timeout: float = SECONDS
     last_failed: bool = False
     dump: Path | None = None
     paths: Sequence[Path] = ()
@@ -75,6 +77,7 @@ class Wanted:
             words += ["--mode", self.mode] if self.mode != "eager" else []
             words += ["--convention", str(self.convention)] if self.convention != SPEC else []
             words += ["--min-grade", self.min_grade.value] if self.min_grade else []
+            words += ["--timeout", f"{self.timeout:g}"] if self.timeout != SECONDS else []
         for path in self.paths:
             words += ["--cases", str(path)]
         words += [word for name, theirs in target.map.items() for word in ("--map", f"{name}={theirs}")]

@@ -25,6 +25,8 @@ _MOST_FAILURES = 10
 _WIDEST = 110
 # Inputs are printed up to so many numbers.
 _FEW = 12
+# Ulp within which a prediction is near by itself; further off it is so beside the rounding errors of the format alone.
+_NEAR = 16
 
 Advice = Callable[[Result], Iterable[str]]
 """What to do next about a result, a line each."""
@@ -160,7 +162,7 @@ def _cause(n: int, cause: Cause, simplest: Result, question: Question | None, ad
     yield from _failure(simplest, "   ")
     if question is not None:
         yield from wrapped(_inputs(question), "       ", "     ")
-    if cause.ulp is not None:
+    if cause.ulp is not None and cause.ulp <= _NEAR:
         yield f"     explained to {cause.ulp:.2g} ulp"
     for line in advice(simplest):
         yield f"     {line}"

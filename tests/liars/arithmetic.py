@@ -138,6 +138,14 @@ class Twice(Arithmetic):
         return super().z(self.p(x))
 
 
+class RunnerUp(Arithmetic):
+    """Logits relative to the second largest: with one class there is none, and what comes back is NaN."""
+
+    def z(self, x: Tensor) -> Tensor:
+        z = super().z(x)
+        return z if x.shape[-1] > 1 else np.full_like(z, np.nan)
+
+
 class MixedAtInfinity(Arithmetic):
     """A row holding +inf is NaN at that class and -inf at the others."""
 
@@ -189,6 +197,7 @@ computed_in_binary32 = Losses.of(ComputedInBinary32())
 masked_as_least = Losses.of(MaskedAsLeast())
 nan_replaced = Losses.of(NanReplaced())
 twice = Losses.of(Twice())
+runner_up = Losses.of(RunnerUp())
 mixed_at_infinity = Losses.of(MixedAtInfinity())
 in_place = Losses.of(InPlace())
 classes_last = Losses.of(ClassesLast())

@@ -102,6 +102,15 @@ TABLE = (
     ),
     Liar("arithmetic:nan_replaced", SPECIAL, ("nan-replaced",), in_softmaxes("S4"), w.not_a_number, quantities=VALUE),
     Liar(
+        "arithmetic:runner_up",
+        SPECIAL,
+        ("unexplained nan (S7)",),
+        in_logarithms("S7"),
+        lambda q: w.classes(q) == 1,
+        quantities=VALUE,
+        kinds=("nan",),
+    ),
+    Liar(
         "arithmetic:mixed_at_infinity",
         SPECIAL,
         ("infinity-mixed",),

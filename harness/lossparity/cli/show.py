@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @click.option("-b", "--backend", "names", multiple=True, metavar="NAME", help="Backend name or glob; repeatable.")
 @options.cases
 @options.format
-@click.option("--script", "form", flag_value="script", help="Print the check as a Python script that stands alone.")
-@click.option("--issue", "form", flag_value="issue", help="Print a deviation as an issue to paste, in Markdown.")
+@click.option("--script", is_flag=True, help="Print the check as a Python script that stands alone.")
+@click.option("--issue", is_flag=True, help="Print a deviation as an issue to paste, in Markdown.")
 @click.option(
     "--target",
     metavar="FUNCTION",
@@ -41,7 +41,8 @@ def show(
     names: tuple[str, ...],
     paths: tuple[Path, ...],
     formats: tuple[str, ...],
-    form: str | None,
+    script: bool,
+    issue: bool,
     target: str,
     mapped: dict[str, str],
     returns: str,
@@ -57,6 +58,9 @@ def show(
     from lossparity.plans import Question
     from lossparity.target import Target
 
+    if script and issue:
+        raise UsageError("--script and --issue are two outputs", hint="ask for one; an issue has the script in it")
+    form = "script" if script else "issue" if issue else ""
     suites = load(paths)
     cases = [case for suite in suites for case in suite.cases]
     if "@" in name and (names or formats):

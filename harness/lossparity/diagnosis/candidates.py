@@ -18,10 +18,12 @@ from lossparity.model import Grade
 from lossparity.reference import Answer, Floats, Problem, Rows
 from lossparity.reference.conventions import ALTERNATIVES, CONVENTIONS, SPEC, Convention
 
-__all__ = ["Explained", "candidates", "conventions", "described", "less_precise", "permuted", "predicted"]
+__all__ = ["IMPRECISE", "Explained", "candidates", "conventions", "described", "less_precise", "permuted", "predicted"]
 
 _NARROW = ("float32", "float16", "bfloat16")
 _COMPUTED = {"float32": "computed-in-float32", "float16": "computed-in-16-bits", "bfloat16": "computed-in-16-bits"}
+IMPRECISE = frozenset((*_COMPUTED.values(), "fast-exp"))
+"""The names of less precise arithmetic: they allow errors, where all others predict numbers."""
 _ROWS = 64
 _FAST_EXP = tuple(2.0**-n for n in range(22, 6, -1))
 
@@ -137,15 +139,19 @@ def less_precise(seen: Seen) -> Iterator[Explained]:
     """Yield the less precise arithmetic that a result is as good as, the more definite first."""
     own = FORMATS[seen.got.format]
     good = {n: _as_good_as(seen, n) for n in _NARROW if FORMATS[n].precision < own.precision}
-    fits = next((n for n, off in good.items() if off is not None), None)
-    if fits is not None and np.array_equal(Array.of(seen.numbers, fits).exact(), seen.numbers, equal_nan=True):
-        yield Explained(_COMPUTED[fits], good[fits])
-        return
+    fits = {n: off for n, off in good.items() if off is not None}
+    for name, off in fits.items():
+        if np.array_equal(Array.of(seen.numbers, name).exact(), seen.numbers, equal_nan=True):
+            yield Explained(_COMPUTED[name], off)
+            return
     if (unit := _coarse(seen)) is not None:
         said = f"its exponentials are good to about 2^{round(math.log2(unit))} only, relative"
         yield Explained("fast-exp", None, said=said)
-    if fits is not None:
-        yield Explained(_COMPUTED[fits], good[fits])
+    for name, off in fits.items():
+        # A 16-bit loose bound admits an error of some percent, and so most mistakes: it takes a definite sign.
+        if name == "float32" or _from_rounded(seen, name):
+            yield Explained(_COMPUTED[name], off)
+            return
 
 
 def _coarse(seen: Seen) -> float | None:
@@ -199,14 +205,24 @@ def _as_good_as(seen: Seen, narrow: str) -> float | None:
     as_narrow = Array.of(seen.numbers, narrow)
     if not np.array_equal(np.isfinite(as_narrow.exact()), np.isfinite(seen.numbers)):
         return None  # what overflows there was never in that format
-    problem = seen.answer.problem
-    rounded = {
-        name: Array.of(array.exact(), narrow) if array.format in FORMATS else array
-        for name, array in problem.arrays.items()
-    }
-    for arrays in (problem.arrays, rounded):
-        other = replace(problem, arrays=arrays, divisors={}, _laid_out={})
-        judgement = judge(as_narrow, Answer(other, seen.answer.quantity, narrow), flushed=seen.flushed)
+    rounded = _rounded(seen.answer.problem, narrow)
+    for problem in (seen.answer.problem, *([rounded] if rounded else [])):
+        judgement = judge(as_narrow, Answer(problem, seen.answer.quantity, narrow), flushed=seen.flushed)
         if judgement.grade.rank <= Grade.LOOSE.rank and judgement.ulp is not None:
             return judgement.ulp
     return None
+
+
+def _from_rounded(seen: Seen, narrow: str) -> bool:
+    """Whether a result is what its inputs give when they are rounded to a narrower format first."""
+    rounded = _rounded(seen.answer.problem, narrow)
+    return rounded is not None and seen.agrees(Answer(rounded, seen.answer.quantity, seen.answer.format).whole())
+
+
+def _rounded(problem: Problem, narrow: str) -> Problem | None:
+    """Return a problem with its inputs rounded; None where one overflows, for what follows may then be left open."""
+    real = {name: array for name, array in problem.arrays.items() if array.format in FORMATS}
+    arrays = {name: Array.of(array.exact(), narrow) for name, array in real.items()}
+    if any(np.any(np.isinf(one.exact()) & np.isfinite(real[name].exact())) for name, one in arrays.items()):
+        return None
+    return replace(problem, arrays={**problem.arrays, **arrays}, divisors={}, _laid_out={})

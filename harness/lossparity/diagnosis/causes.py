@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from lossparity.diagnosis.candidates import UNDIAGNOSED, Explained, described
+from lossparity.diagnosis.candidates import IMPRECISE, UNDIAGNOSED, Explained, described
 
 __all__ = ["Cause", "Contradicted", "Failed", "causes"]
 
@@ -18,6 +18,12 @@ class Contradicted(Protocol):
     def __call__(self, explained: Iterable[Explained], kinds: Iterable[tuple[str, str]] = ()) -> int:
         """Return their number, up to a few."""
         ...
+
+
+# Of the wrong numbers that nothing more definite explains, the share that less precise arithmetic has to explain.
+_THROUGHOUT = 0.85
+# Groups of failures that nothing explains, beyond which a list of them tells less than a few.
+_MANY = 5
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def causes(failures: Iterable[Failed], contradicted: Contradicted) -> list[Cause
     Of those that explain as many, the one that fewest passing results contradict, and then the more definite one.
     What is named comes before what is not, the more frequent first, and what the framework itself does wrong last.
     """
-    left = list(failures)
+    left = _without_chance(failures)
     found: list[Cause] = []
     while any(one.explained for one in left):
         most = _best(left, contradicted)
@@ -93,10 +99,22 @@ def causes(failures: Iterable[Failed], contradicted: Contradicted) -> list[Cause
         kinds = {(f.quantity, f.format) for f in members}
         found.append(replace(_cause(most, members), contradicted=contradicted(theirs, kinds)))
         left = [f for f in left if all(one.id != most for one in f.explained)]
-    for kind, clause in dict.fromkeys((f.kind, f.clause) for f in left):
-        alike = [f for f in left if (f.kind, f.clause) == (kind, clause)]
-        found.append(_cause(f"unexplained {kind} ({clause})", alike))
+    found += (_cause(name, members) for name, members in _unexplained(left).items())
     return sorted(found, key=lambda cause: (cause.shared, not cause.named, -len(cause.members)))
+
+
+def _without_chance(failures: Iterable[Failed]) -> list[Failed]:
+    """Return failures without the less precise arithmetic that fits some numbers by chance.
+
+    It admits whatever is wrong by little; where it is the cause it shows in nearly all that nothing else explains.
+    """
+    left = list(failures)
+    for name in sorted(IMPRECISE):
+        alone = [f for f in left if f.kind == "finite-wrong" and {one.id for one in f.explained} <= IMPRECISE]
+        fits = sum(any(one.id == name for one in f.explained) for f in alone)
+        if fits < _THROUGHOUT * len(alone):
+            left = [replace(f, explained=tuple(one for one in f.explained if one.id != name)) for f in left]
+    return left
 
 
 def _best(left: Sequence[Failed], contradicted: Contradicted) -> str:
@@ -106,6 +124,16 @@ def _best(left: Sequence[Failed], contradicted: Contradicted) -> str:
     most = max(map(len, by_name.values()))
     tied = [name for name, theirs in by_name.items() if len(theirs) == most]
     return tied[0] if len(tied) == 1 else min(tied, key=lambda name: contradicted(by_name[name]))
+
+
+def _unexplained(left: Sequence[Failed]) -> dict[str, list[Failed]]:
+    """Group what nothing explains by its kind and clause; by its kind alone where that makes many groups."""
+    by_clause: dict[str, list[Failed]] = {}
+    by_kind: dict[str, list[Failed]] = {}
+    for one in left:
+        by_clause.setdefault(f"unexplained {one.kind} ({one.clause})", []).append(one)
+        by_kind.setdefault(f"unexplained {one.kind}", []).append(one)
+    return by_clause if len(by_clause) <= _MANY else by_kind
 
 
 def _cause(name: str, members: Sequence[Failed]) -> Cause:

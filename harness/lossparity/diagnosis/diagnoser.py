@@ -1,10 +1,9 @@
-"""Explains failures one by one, and says which explanations the passing results contradict."""
+"""Explains failures one by one, within the time that a check leaves for it."""
 
 from __future__ import annotations
 
 import re
 import textwrap
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,8 +20,9 @@ from lossparity.diagnosis.candidates import (
     permuted,
     predicted,
 )
+from lossparity.diagnosis.passes import Passes
 from lossparity.diagnosis.seen import Seen
-from lossparity.formats import FORMATS, Array
+from lossparity.formats import FORMATS
 from lossparity.model import Grade, Verdict
 from lossparity.plans import EXACT, Finding, Question
 
@@ -30,13 +30,13 @@ __all__ = ["Diagnoser"]
 
 # Elements beyond which a diagnosis would take longer than the check.
 _MOST = 1 << 18
-# Seconds for looking at everything; after them only what explained most until then is tried. And those for one of many.
-_BUDGET, _SHARE = 1.5, 0.75
+# Work is counted in elements, a prediction as some more, so that a diagnosis does not depend on how busy one is;
+# ten million are about a second. So much for looking at everything; after that only what explained most until then is
+# tried, and everything for a share, until twice as much is spent.
+_CALL, _BUDGET, _SHARE = 2_000, 15_000_000, 7_500_000
 _TRIED_LATER = 4
 # The usual causes of what goes wrong in large arrays alone.
 _OF_LARGE = ("summed-in-16-bits", "reduced-in-16-bits", "not-shifted", "mean=all", "index-narrowed")
-# Results that pass: of how many elements at most they are kept, how many contradictions are enough, of how many.
-_SMALL, _ENOUGH, _MOST_PASSES = 256, 3, 200
 _HEADING = 60
 
 
@@ -44,89 +44,84 @@ _HEADING = 60
 class Diagnoser:
     """Explains failures; what it has seen makes it quicker, and tells what is kept between calls."""
 
+    _passes: Passes = field(default_factory=Passes)
     _explained: Counter[str] = field(default_factory=Counter)
+    _single: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     _spent: float = 0.0
-    _results: dict[tuple[object, ...], str] = field(default_factory=dict)
-    _passes: dict[tuple[str, str], Seen] = field(default_factory=dict)
-    _alike: dict[tuple[str, str], list[Seen]] = field(default_factory=dict)
 
     def explain(self, question: Question, finding: Finding, *, flushed: bool) -> tuple[Explained, ...]:
         """Return what explains a failing finding, the more definite first; a passing one is remembered."""
-        got = finding.got
         if not finding.verdict.failing:
-            if finding.verdict is Verdict.PASS and finding.answer and got and _size(question) <= _SMALL:
-                self._results.setdefault(_bits(finding.quantity, got), question.hash)
-                seen = Seen(got, finding.answer, flushed, None)
-                # One format of each case tells apart what passes and what should not have.
-                self._passes.setdefault((question.case.id, finding.quantity), seen)
-                self._alike.setdefault((finding.quantity, question.format), []).append(seen)
+            if finding.verdict is Verdict.PASS:
+                self._passes.remember(question, finding, flushed=flushed)
             return ()
         if (plain := _plain(finding)) is not None:
             return (plain,)
         if finding.judgement is not None and finding.judgement.grade is not Grade.WRONG:
             # Within its loose bound: a mistake that fits is as far off as rounding leads, and the wrong one to name.
             return _by_kind(finding) or (Explained("below-min-grade"),)
-        if got is None or got.format not in FORMATS:
+        if finding.got is None or finding.got.format not in FORMATS:
             return _by_kind(finding)
-        if _size(question) > _MOST:
-            return _by_kind(finding) or (Explained(UNDIAGNOSED, said="too large to look for what explains it"),)
-        began = time.monotonic()
         answer = finding.answer or question.answer("nan" if question.case.one_of else EXACT, finding.quantity)
-        seen = Seen(got, answer, flushed, finding.judgement.worst if finding.judgement else None)
+        if answer.problem.first.data.size > _MOST:
+            return _by_kind(finding) or (Explained(UNDIAGNOSED, said="too large to look for what explains it"),)
+        seen = Seen(finding.got, answer, flushed, finding.judgement.worst if finding.judgement else None)
+        if finding.kind == "format" and seen.right:
+            return _by_kind(finding)
+        return self._looked_for(question, finding, seen) or _by_kind(finding)
+
+    def contradicted(self, explained: Iterable[Explained], kinds: Iterable[tuple[str, str]] = ()) -> int:
+        """Count passing results that are not what explanations by one id predict, as `Passes` does."""
+        return self._passes.contradicted(explained, kinds)
+
+    def _looked_for(self, question: Question, finding: Finding, seen: Seen) -> tuple[Explained, ...]:
+        everything = seen.small and self._spent < _BUDGET
         found: dict[str, Explained] = {}
         for one in self._found(question, seen):
             found.setdefault(one.id, one)  # a mistake of the catalogue may also be seen by how precise a result is
+        place = (question.case.id, finding.quantity)
+        if question.format == "float32" and (everything or (seen.small and not found)):
+            self._single[place] = frozenset(found)
+        elif FORMATS[question.format].bits < 32 and place in self._single:
+            # In 16 bits much comes near enough: what binary32 shows not to be so is none of it.
+            found = {name: one for name, one in found.items() if name in self._single[place]}
         self._explained.update(found.keys() - {UNDIAGNOSED})
-        self._spent += time.monotonic() - began
-        return tuple(found.values()) or _by_kind(finding)
-
-    def contradicted(self, explained: Iterable[Explained], kinds: Iterable[tuple[str, str]] = ()) -> int:
-        """Count the passing results that are not what an explanation predicts, up to a few; 0 of what predicts nothing.
-
-        `explained` are explanations by one id; of the ways in which its mistake is made the least contradicted counts.
-        `kinds` are the quantities and formats that passing results are taken of, one of each case when empty.
-        """
-        theirs = list(explained)
-        ways = {way for one in theirs for way in one.ways}
-        passes = [seen for kind in kinds for seen in self._alike.get(kind, ())] or list(self._passes.values())
-        some = passes[:: 1 + len(passes) // _MOST_PASSES]
-        return min((_contradictions(theirs[0].id, way, some) for way in ways), default=0)
+        return tuple(found.values())
 
     def _found(self, question: Question, seen: Seen) -> Iterator[Explained]:
-        """Yield all that explains a result; of a large one, or when time is up, only what is likely to."""
+        """Yield all that explains a result; of a large one, or when much is spent, only what is likely to."""
         everything = candidates(question.convention)
         if seen.small and self._spent < _BUDGET:
             yield from self._among(seen, everything)
             yield from self._else(question, seen)
             return
         usual = [name for name, _ in self._explained.most_common(_TRIED_LATER)]
-        if seen.small:
-            found = list(self._among(seen, usual))
-        else:
-            likely = self._among(seen, dict.fromkeys((*usual, *_OF_LARGE)))
-            found = list(likely if self._spent < _BUDGET else islice(likely, 1))
+        rest = () if seen.small else tuple(name for name in _OF_LARGE if name not in usual)
+        found = list(self._among(seen, usual))
+        found += islice(self._among(seen, rest), None if self._spent < _BUDGET else not found)
+        found = found or list(self._else(question, seen))
         if not found:
-            found = list(self._else(question, seen))
-        if not found:
-            deadline = time.monotonic() + (_SHARE if self._spent < 2 * _BUDGET else 0)
-            found = list(islice(self._among(seen, everything, deadline), 1))
-            if not found and time.monotonic() > deadline and seen.alike:
+            end = self._spent + (_SHARE if self._spent < 2 * _BUDGET else 0)
+            found = list(islice(self._among(seen, everything, end), 1))
+            if not found and self._spent > end and seen.alike:
                 found = [Explained(UNDIAGNOSED)]
         yield from found
 
     def _else(self, question: Question, seen: Seen) -> Iterator[Explained]:
         if seen.alike:
+            self._spent += 50 * _CALL + 20 * seen.size
             yield from less_precise(seen)
             if permuted(seen):
                 yield Explained("rows-permuted")
-            if self._is_stale(question, seen):
+            if self._passes.holds(question, seen):
                 yield Explained("stale-result", 0.0)
 
-    def _among(self, seen: Seen, names: Iterable[str], deadline: float = np.inf) -> Iterator[Explained]:
+    def _among(self, seen: Seen, names: Iterable[str], end: float = np.inf) -> Iterator[Explained]:
         others = conventions(seen.answer.problem.convention)
         for name in names:
             near: dict[int, float] = {}
             for way, predict in predicted(seen.answer, name):
+                self._spent += _CALL + seen.size
                 numbers = predict()
                 off = None if numbers is None else seen.near(numbers)
                 if off is not None:
@@ -134,35 +129,8 @@ class Diagnoser:
             if near:
                 judged_by = str(others[name]) if -1 in near else ""
                 yield Explained(name, min(near.values()), tuple(near), convention=judged_by)
-            if time.monotonic() > deadline:
+            if self._spent > end:
                 return
-
-    def _is_stale(self, question: Question, seen: Seen) -> bool:
-        """Whether a result is bit for bit the right one of another question."""
-        if not np.all(np.isfinite(seen.numbers)) or not np.any(seen.numbers):
-            return False
-        earlier = self._results.get(_bits(seen.answer.quantity, seen.got))
-        return earlier is not None and earlier != question.hash
-
-
-def _contradictions(name: str, way: int, passes: Iterable[Seen]) -> int:
-    count = 0
-    for seen in passes:
-        predict = dict(predicted(seen.answer, name)).get(way)
-        numbers = predict() if predict else None
-        if numbers is not None and not seen.agrees(numbers):
-            count += 1
-            if count == _ENOUGH:
-                break
-    return count
-
-
-def _size(question: Question) -> int:
-    return next(iter(question.arrays.values())).data.size
-
-
-def _bits(quantity: str, got: Array) -> tuple[object, ...]:
-    return quantity, got.format, got.shape, got.data.tobytes()
 
 
 def _plain(finding: Finding) -> Explained | None:

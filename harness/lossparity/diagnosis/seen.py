@@ -54,14 +54,24 @@ class Seen:
         return self.answer.whole()
 
     @property
+    def size(self) -> int:
+        """The number of logits."""
+        return self.answer.problem.first.data.size
+
+    @property
     def small(self) -> bool:
         """Whether everything may be tried on it."""
-        return self.answer.problem.first.data.size <= _SMALL
+        return self.size <= _SMALL
 
     @property
     def alike(self) -> bool:
         """Whether what was got has the shape of the exact result."""
         return self.got.shape == self.answer.shape
+
+    @cached_property
+    def right(self) -> bool:
+        """Whether the numbers are the exact ones: it is something else that is wrong."""
+        return self.alike and self.agrees(self.exact)
 
     @cached_property
     def margin(self) -> Floats:

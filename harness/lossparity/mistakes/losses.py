@@ -136,6 +136,28 @@ class _IgnoredCounted(Evaluation):
         return np.sum(np.where(valid, own, 1))
 
 
+class _DivisorAtLeastOne(Evaluation):
+    """Lest it be 0; which it is not where the weights are small."""
+
+    def divisor(self, own: Values, valid: Flags) -> Any:
+        return np.maximum(super().divisor(own, valid), 1)
+
+
+def _lifted(by: float) -> type[Evaluation]:
+    class Lifted(Evaluation):
+        def divisor(self, own: Values, valid: Flags) -> Any:
+            return super().divisor(own, valid) + self.of(by)
+
+    return Lifted
+
+
+class _DividedByBatch(Evaluation):
+    """The first axis alone, though there are positions on others."""
+
+    def divisor(self, own: Values, valid: Flags) -> Any:  # noqa: ARG002
+        return self.of(self.problem.positions[0] if self.problem.positions else 1)
+
+
 class _SmoothingSumNarrow(Evaluation):
     """The sum over all classes that the smoothing is a share of."""
 
@@ -162,6 +184,13 @@ class _RowSumNarrow(Evaluation):
 LOSSES: tuple[tuple[str, str, tuple[type[Evaluation], ...]], ...] = (
     # A convention too, of Paddle, where the weights are not in the divisor.
     ("mean=all", "ignored rows count in the mean", (_IgnoredCounted,)),
+    ("divisor-at-least-1", "what the mean divides by is at least 1, lest it be 0", (_DivisorAtLeastOne,)),
+    (
+        "epsilon-in-divisor",
+        "a small number is added to what the mean divides by, lest it be 0",
+        tuple(map(_lifted, (1e-5, 1e-6, 1e-7, 1e-8, 1e-12))),
+    ),
+    ("divided-by-batch", "the mean divides by the first axis alone, though there are others", (_DividedByBatch,)),
     (
         "reduced-in-16-bits",
         "a sum of losses over classes or rows, or what it is divided by, is kept in 16 bits: it overflows",
