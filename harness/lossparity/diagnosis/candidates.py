@@ -22,8 +22,8 @@ __all__ = ["IMPRECISE", "Explained", "candidates", "conventions", "described", "
 
 _NARROW = ("float32", "float16", "bfloat16")
 _COMPUTED = {"float32": "computed-in-float32", "float16": "computed-in-16-bits", "bfloat16": "computed-in-16-bits"}
-IMPRECISE = frozenset((*_COMPUTED.values(), "fast-exp"))
-"""The names of less precise arithmetic: they allow errors, where all others predict numbers."""
+IMPRECISE = frozenset((*_COMPUTED.values(), "fast-exp", "epsilon-in-divisor"))
+"""The names that fit whatever is wrong by little: less precise arithmetic, and what changes a result by little."""
 _ROWS = 64
 _FAST_EXP = tuple(2.0**-n for n in range(22, 6, -1))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -33,11 +33,12 @@ _MOST = 1 << 18
 # Work is counted in elements, a prediction as some more, so that a diagnosis does not depend on how busy one is;
 # ten million are about a second. So much for looking at everything; after that only what explained most until then is
 # tried, and everything for a share, until twice as much is spent.
-_CALL, _BUDGET, _SHARE = 2_000, 15_000_000, 7_500_000
+_CALL, _BUDGET, _SHARE = 2_000, 10_000_000, 5_000_000
 _TRIED_LATER = 4
 # The usual causes of what goes wrong in large arrays alone.
 _OF_LARGE = ("summed-in-16-bits", "reduced-in-16-bits", "not-shifted", "mean=all", "index-narrowed")
 _HEADING = 60
+_ALL: Mapping[str, Container[int]] = {}
 
 
 @dataclass(eq=False)
@@ -46,6 +47,7 @@ class Diagnoser:
 
     _passes: Passes = field(default_factory=Passes)
     _explained: Counter[str] = field(default_factory=Counter)
+    _ways: dict[str, set[int]] = field(default_factory=dict)
     _single: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     _spent: float = 0.0
 
@@ -97,12 +99,12 @@ class Diagnoser:
             return
         usual = [name for name, _ in self._explained.most_common(_TRIED_LATER)]
         rest = () if seen.small else tuple(name for name in _OF_LARGE if name not in usual)
-        found = list(self._among(seen, usual))
+        found = list(self._among(seen, usual, self._ways if seen.small else _ALL))
         found += islice(self._among(seen, rest), None if self._spent < _BUDGET else not found)
         found = found or list(self._else(question, seen))
         if not found:
             end = self._spent + (_SHARE if self._spent < 2 * _BUDGET else 0)
-            found = list(islice(self._among(seen, everything, end), 1))
+            found = list(islice(self._among(seen, everything, end=end), 1))
             if not found and self._spent > end and seen.alike:
                 found = [Explained(UNDIAGNOSED)]
         yield from found
@@ -116,17 +118,23 @@ class Diagnoser:
             if self._passes.holds(question, seen):
                 yield Explained("stale-result", 0.0)
 
-    def _among(self, seen: Seen, names: Iterable[str], end: float = np.inf) -> Iterator[Explained]:
+    def _among(
+        self, seen: Seen, names: Iterable[str], ways: Mapping[str, Container[int]] = _ALL, end: float = np.inf
+    ) -> Iterator[Explained]:
+        """Yield the candidates that explain a result, each in those of its ways that are named, or in all."""
         others = conventions(seen.answer.problem.convention)
         for name in names:
             near: dict[int, float] = {}
             for way, predict in predicted(seen.answer, name):
+                if name in ways and way not in ways[name]:
+                    continue
                 self._spent += _CALL + seen.size
                 numbers = predict()
                 off = None if numbers is None else seen.near(numbers)
                 if off is not None:
                     near[way] = off
             if near:
+                self._ways.setdefault(name, set()).update(near)
                 judged_by = str(others[name]) if -1 in near else ""
                 yield Explained(name, min(near.values()), tuple(near), convention=judged_by)
             if self._spent > end:
