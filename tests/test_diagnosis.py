@@ -67,7 +67,10 @@ def each() -> list[Any]:
 
 @pytest.mark.parametrize(("liar", "operation", "few"), each())
 def test_a_liar_is_named_by_its_cause(liar: Liar, operation: str, few: bool) -> None:
-    """The first cause is what it does, and explains more than half of what it fails."""
+    """The first cause is what it does, and explains more than half of what it fails.
+
+    Of some questions it explains all; of all questions, large ones too, more than four fifths.
+    """
     need(liar.framework)
     found, failed = shown(liar, operation, few)
     said = [(one.id, len(one.members)) for one in found]
@@ -77,7 +80,8 @@ def test_a_liar_is_named_by_its_cause(liar: Liar, operation: str, few: bool) -> 
     assert found[0].id in liar.cause, said
     assert 2 * len(found[0].members) > failed, said
     if liar.name not in HALF:
-        assert all(one.id in liar.cause for one in found), said
+        assert 5 * len(found[0].members) > 4 * failed, said
+        assert not few or all(one.id in liar.cause for one in found), said
 
 
 # Questions and answers made for the purpose.
