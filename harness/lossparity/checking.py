@@ -59,8 +59,7 @@ class Wanted:
 
     def again(self, result: Result) -> str:
         """Return the command that repeats one result's check alone."""
-        case, _, fmt = result.check.rpartition("@")[0].rpartition("/")
-        return shlex.join(["lossparity", "check", *self._options(), "--case", case, "--format", fmt])
+        return shlex.join(["lossparity", "check", *self._options(), "--case", result.case, "--format", result.format])
 
     def script(self, result: Result) -> str:
         """Return the command that prints a script of one result's check."""
@@ -99,8 +98,7 @@ class Checked:
     def advice(self, result: Result) -> tuple[str, ...]:
         """Say how one failure is repeated alone, and as a script that needs the framework and NumPy only."""
         if self.wanted.target.where.startswith("pickle:"):
-            case, _, fmt = result.check.rpartition("@")[0].rpartition("/")
-            return (f"again: lossparity.check(…, case={case!r}, format={fmt!r})",)
+            return (f"again: lossparity.check(…, case={result.case!r}, format={result.format!r})",)
         again = f"again: {self.wanted.again(result)}"
         # A script judges by the spec's own convention, and calls eagerly.
         plain = self.wanted.convention == SPEC and not Backend.parse(result.backend).mode
@@ -216,7 +214,7 @@ def check(
             if planned.only
             else "nothing of this selection is remembered to have failed: everything was run"
         )
-    failed = {key.partition("#")[0].rpartition("@")[0] for key in collected.failures}
+    failed = {f"{result.case}/{result.format}" for _, _, result in collected.failures.values()}
     asked = {f"{q.case.id}/{q.format}" for q in planned.questions()[0]}
     failing.remember(wanted.target, wanted.framework, wanted.device, asked, failed)
     code = summary.exit_code

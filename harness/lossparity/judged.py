@@ -17,7 +17,7 @@ from lossparity.lines import result_line
 from lossparity.model import Backend, Grade, Outcome, Verdict
 from lossparity.plans import Finding, Question
 from lossparity.record import Cause, NotTested, Result, Writer
-from lossparity.spec import CLAUSES, OPERATIONS
+from lossparity.spec import CLAUSES
 from lossparity.target.supports import NOT_DECLARED
 from lossparity.workers import Worker, WorkerStopped
 
@@ -176,8 +176,7 @@ class Judged:
 def _gather(
     gathered: _Gathered, question: Question, finding: Finding, line: Result, explained: tuple[Explained, ...]
 ) -> None:
-    first = question.arrays[OPERATIONS[question.case.operation].first]
-    simplicity = (first.data.size, len(question.case.keywords), _READABLE.index(question.format))
+    simplicity = (question.first.data.size, len(question.case.keywords), _READABLE.index(question.format))
     if finding.verdict is Verdict.PASS:
         gathered.passing |= diagnosis.features(question)
     if finding.verdict.failing:

@@ -84,6 +84,11 @@ class Question:
         }
 
     @property
+    def first(self) -> Array:
+        """The operation's first argument."""
+        return next(iter(self.arrays.values()))
+
+    @property
     def refused(self) -> str:
         """Why the convention has no certified result here; empty where it has one."""
         try:

@@ -9,7 +9,6 @@ import numpy as np
 
 from lossparity.formats import FORMATS
 from lossparity.plans import Question
-from lossparity.spec import OPERATIONS
 
 __all__ = ["features"]
 
@@ -24,7 +23,7 @@ def features(question: Question) -> frozenset[str]:
 
 def _features(question: Question) -> Iterator[str]:
     case, arrays = question.case, question.arrays
-    first = arrays[OPERATIONS[case.operation].first]
+    first = question.first
     x = first.exact()
     classes = first.shape[min(1, len(first.shape) - 1)] if first.shape else 0
     yield f"the format is {question.format}"

@@ -9,7 +9,6 @@ import numpy as np
 
 from lossparity.diagnosis.candidates import Explained, predicted
 from lossparity.diagnosis.seen import Seen
-from lossparity.formats import Array
 from lossparity.plans import Finding, Question
 
 __all__ = ["Passes"]
@@ -29,13 +28,13 @@ class Passes:
     def remember(self, question: Question, finding: Finding, *, flushed: bool) -> None:
         """Keep a passing result."""
         got, answer = finding.got, finding.answer
-        if got is None or answer is None or _first(question).data.size > _SMALL:
+        if got is None or answer is None or question.first.data.size > _SMALL:
             return
         seen = Seen(got, answer, flushed, None)
         # One format of each case tells apart what passes and what should not have.
         self._by_case.setdefault((question.case.id, finding.quantity), seen)
         self._by_kind.setdefault((finding.quantity, question.format), []).append(seen)
-        self._by_bits.setdefault(_bits(seen), _first(question).data.tobytes())
+        self._by_bits.setdefault(_bits(seen), question.first.data.tobytes())
 
     def contradicted(self, explained: Iterable[Explained], kinds: Iterable[tuple[str, str]] = ()) -> int:
         """Count the passing results that are not what an explanation predicts, up to a few; 0 of what predicts nothing.
@@ -57,7 +56,7 @@ class Passes:
         if not np.all(np.isfinite(seen.numbers)) or not np.any(seen.numbers):
             return False
         earlier = self._by_bits.get(_bits(seen))
-        return earlier is not None and earlier != _first(question).data.tobytes()
+        return earlier is not None and earlier != question.first.data.tobytes()
 
 
 def _contradictions(name: str, way: int, passes: Iterable[Seen]) -> int:
@@ -70,10 +69,6 @@ def _contradictions(name: str, way: int, passes: Iterable[Seen]) -> int:
             if count == _ENOUGH:
                 break
     return count
-
-
-def _first(question: Question) -> Array:
-    return next(iter(question.arrays.values()))
 
 
 def _bits(seen: Seen) -> tuple[object, ...]:
