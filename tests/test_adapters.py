@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from conftest import FRAMEWORKS, need
 from lossparity.formats import FORMATS, INTEGERS, Array
 from lossparity.model import Declined, Outcome, Produced, Raised, Request
 from lossparity.registry import registered
+from lossparity.spec import LAYOUTS
 from lossparity.target import Target
 from lossparity.workers import Worker, WorkerStopped
 
@@ -362,6 +364,53 @@ def test_the_chain_by_hand_agrees_with_the_library_or_declines(worker: Worker, n
     assert outcome.origin == "manual"
     library = value(ask(worker, operation, "", keywords, **arrays))
     assert np.allclose(outcome.value.exact(), library, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_inputs_lie_in_memory_as_asked_or_not_at_all(worker: Worker, fmt: str, layout: str) -> None:
+    logits = Array.of(np.arange(24.0).reshape(2, 3, 4) - 12, fmt)
+    arrays = {"logits": logits, "target": Array.of(np.ones((2, 4)), "int64"), "upstream": logits}
+    outcome = worker.ask(Request("target", "cross_entropy", arrays, {"reduction": "logits"}, layout=layout))
+    if framework(worker) in ("tensorflow", "jax"):
+        assert isinstance(outcome, Declined) and "how a tensor lies in memory" in outcome.reason
+        return
+    assert isinstance(outcome, Produced), outcome
+    assert outcome.unmodified and np.array_equal(outcome.value.exact(), logits.exact())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 3, 4)], ids=str)
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+def test_a_layout_is_another_one_and_what_is_between_is_not_to_be_read(
+    name: str, shape: tuple[int, ...], layout: str
+) -> None:
+    need(name)
+    module, _, cls = registered()[name].adapter.partition(":")
+    made = getattr(importlib.import_module(module), cls)("cpu")
+    for values, fmt in ((np.ones(shape), "float32"), (np.ones(shape, np.int64), "int64")):
+        tensor = made.arranged(made.to_device(Array.of(values, fmt)), layout)
+        assert np.array_equal(np.asarray(tensor), values)
+        strides = [n // np.asarray(tensor).itemsize for n in np.asarray(tensor).strides]
+        if layout == "strided":
+            assert strides[-1] == 2
+        elif layout == "transposed":
+            assert strides == sorted(strides)
+        else:
+            whole = tensor.base if name == "numpy" else tensor.untyped_storage()
+            size = whole.nbytes if name == "numpy" else whole.nbytes()
+            assert size == np.asarray(tensor).itemsize * (values.size + 3)
+
+
+def test_logits_that_are_computed_inside_have_their_own_gradient(worker: Worker) -> None:
+    arrays = {
+        "logits": Array.of([0.5, 0.25], "float32"),
+        "target": Array.of([0], "int64"),
+        "upstream": Array.of([1.0, 1.0], "float32"),
+    }
+    outcome = worker.ask(Request("target", "cross_entropy", arrays, {"reduction": "cube"}, scale=4.0))
+    assert isinstance(outcome, Produced) and isinstance(outcome.gradient, Array)
+    assert outcome.value.exact().tolist() == [8.0, 1.0] and outcome.gradient.exact().tolist() == [48.0, 12.0]
 
 
 @pytest.mark.parametrize("name", ["nowhere", "cuda:99"])

@@ -109,7 +109,7 @@ def judge(
 
 
 def taken(question: Question, outcome: Outcome, threshold: Grade = Grade.LOOSE) -> Sequence[Finding]:
-    return question.findings(outcome, flushed=False, threshold=threshold)
+    return question.findings([outcome], flushed=False, threshold=threshold)
 
 
 def ids(explained: Iterable[Explained]) -> list[str]:

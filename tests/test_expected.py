@@ -9,12 +9,12 @@ import pytest
 
 from lossparity.bounds import Bounds
 from lossparity.distance import spacing_at
+from lossparity.expected import HALF_ULP, elements, whole
 from lossparity.formats import FORMATS
 from lossparity.model import Case
 from lossparity.plans import Question
 from lossparity.reference import Answer
 from lossparity.reference.arbs import Arbs
-from lossparity.reproducing.expected import HALF_ULP, elements, whole
 from lossparity.suite import built_in, load
 
 SMALL = 4096

@@ -16,10 +16,10 @@ from click.testing import CliRunner, Result
 
 from lossparity.cli import main
 from lossparity.errors import UsageError
+from lossparity.expected import whole
 from lossparity.model import Case
 from lossparity.plans import Question
 from lossparity.reproducing import golden
-from lossparity.reproducing.expected import whole
 from lossparity.suite import built_in, load
 
 READER = Path(__file__).resolve().parents[1] / "examples" / "read_golden.py"

@@ -63,7 +63,8 @@ class Bench:
 
     def take(self, question: Question, answer: Outcome | WorkerStopped, worker: Asked | None = None) -> list[Result]:
         before = len(self.lines)
-        self.judged.take(question, MINE, cast(Worker, worker or Asked()), answer)
+        outcomes = answer if isinstance(answer, WorkerStopped) else [answer]
+        self.judged.take(question, MINE, cast(Worker, worker or Asked()), outcomes)
         return self.lines[before:]
 
     def finish(self) -> list[Cause]:
@@ -94,7 +95,7 @@ def test_a_failure_is_recorded_with_what_explains_it_told_and_grouped() -> None:
 def test_backends_are_grouped_apart() -> None:
     bench = Bench()
     bench.take(asked(), outcome(asked(), value=-1.0))
-    bench.judged.take(asked(), OWN, cast(Worker, Asked()), outcome(asked(), value=-1.0))
+    bench.judged.take(asked(), OWN, cast(Worker, Asked()), [outcome(asked(), value=-1.0)])
     assert [cause.id for cause in bench.finish()] == ["negated", "negated"]
     assert [len(cause.results) for cause in bench.judged.summary.causes] == [1, 1]
 
@@ -304,5 +305,5 @@ class TestSummary:
 
 def test_silence_says_nothing() -> None:
     question = asked()
-    (finding, _) = question.findings(outcome(question), flushed=False, threshold=Grade.LOOSE)
+    (finding, _) = question.findings([outcome(question)], flushed=False, threshold=Grade.LOOSE)
     assert silent(question, finding, Bench().take(question, outcome(question))[0]) is None  # type: ignore[func-returns-value]

@@ -54,7 +54,7 @@ def produced(values: Any = (SOFTMAX,), fmt: str = "float64", **changes: Any) -> 
 
 
 def judged(question: Question, outcome: Outcome, threshold: Grade = Grade.LOOSE) -> tuple[Finding, ...]:
-    return question.findings(outcome, flushed=False, threshold=threshold)
+    return question.findings([outcome], flushed=False, threshold=threshold)
 
 
 def value(case: Case, outcome: Outcome, fmt: str = "float64", threshold: Grade = Grade.LOOSE) -> Finding:

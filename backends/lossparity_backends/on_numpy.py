@@ -52,6 +52,19 @@ class Numpy:
             raise Unsupported("NumPy has no bfloat16 (ml_dtypes is not installed)")
         return array.data.copy().view(bfloat16)
 
+    def arranged(self, tensor: Tensor, layout: str) -> Tensor:
+        """Return the same numbers with gaps, with the first axis fastest, or within a larger array."""
+        if layout == "transposed":
+            return np.asfortranarray(tensor)
+        unread = -7 if tensor.dtype.kind == "i" else np.nan
+        if layout == "strided":
+            wide = np.full((*tensor.shape[:-1], 2 * tensor.shape[-1]), unread, tensor.dtype)
+            wide[..., ::2] = tensor
+            return wide[..., ::2]
+        flat = np.full(tensor.size + 3, unread, tensor.dtype)
+        flat[3:] = tensor.ravel()
+        return flat[3:].reshape(tensor.shape)
+
     def to_numpy(self, tensor: Any) -> Array:
         """Name the format of a NumPy array or scalar."""
         found = np.asarray(tensor)

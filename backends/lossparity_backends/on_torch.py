@@ -53,6 +53,20 @@ class Torch:
             tensor = torch.from_numpy(array.data.copy())
         return tensor.to(self._device)
 
+    def arranged(self, tensor: Tensor, layout: str) -> Tensor:
+        """Return the same numbers with gaps, with the first axis fastest, or within a larger tensor."""
+        if layout == "transposed":
+            axes = tuple(reversed(range(tensor.ndim)))
+            return tensor.permute(axes).contiguous().permute(axes)
+        unread = float("nan") if tensor.is_floating_point() else -7
+        if layout == "strided":
+            wide = tensor.new_full((*tensor.shape[:-1], 2 * tensor.shape[-1]), unread)
+            wide[..., ::2] = tensor
+            return wide[..., ::2]
+        flat = tensor.new_full((tensor.numel() + 3,), unread)
+        flat[3:] = tensor.flatten()
+        return flat[3:].view(tensor.shape)
+
     def to_numpy(self, tensor: Any) -> Array:
         """Bring a tensor back; bfloat16 by its bits."""
         held = tensor.detach().cpu().contiguous()

@@ -7,6 +7,7 @@ one of the backward pass is the gradient's outcome alone, so that the value is s
 from __future__ import annotations
 
 import os
+from functools import cache
 from traceback import walk_tb
 from typing import Any, Callable, Mapping, Optional, Union
 
@@ -31,7 +32,7 @@ def call(framework: Framework, implementation: Implementation, request: Request)
     if entry is None:
         return Declined(f"{request.operation} with {_stated(request)} is not offered")
     try:
-        tensors = {name: framework.to_device(a) for name, a in request.arrays.items()}
+        tensors = {name: _placed(framework, a, request.layout) for name, a in request.arrays.items()}
         value, pullback = framework.vjp(_function(framework, entry, request), *_arguments(request, tensors))
         produced = _result(framework, value)
     except (Unsupported, NotImplementedError) as error:
@@ -55,9 +56,37 @@ def _stated(request: Request) -> str:
     return ", ".join(word for word in (rank, kind, weight, *request.keywords) if word)
 
 
+def _placed(framework: Framework, array: Array, layout: str) -> Any:
+    """Make a tensor, and let it lie in memory as the request says."""
+    tensor = framework.to_device(array)
+    if not layout or not array.shape:
+        return tensor
+    arranged: Optional[Callable[[Any, str], Any]] = getattr(framework, "arranged", None)
+    if arranged is None:
+        raise Unsupported(f"{framework.name} lets nobody choose how a tensor lies in memory")
+    return arranged(tensor, layout)
+
+
+@cache  # a compiler keeps what it compiled by the function
+def _scaling(function: Callable[..., Any], scale: float) -> Callable[..., Any]:
+    """Return the function of what it is given times `scale`."""
+
+    def scaled(first: Any, *arguments: Any, **keywords: Any) -> Any:
+        return function(first * scale, *arguments, **keywords)
+
+    def gradient(first: Any, *arguments: Any, **keywords: Any) -> Any:
+        return function.gradient(first * scale, *arguments, **keywords) * scale  # type: ignore[attr-defined]
+
+    if hasattr(function, "gradient"):
+        scaled.gradient = gradient  # type: ignore[attr-defined]
+    return scaled
+
+
 def _function(framework: Framework, entry: Entry, request: Request) -> Callable[..., Any]:
     """Return the entry's function, compiled where that is asked for; what makes a tensor of its result comes after."""
     function, result = entry.function, entry.result
+    if request.scale != 1.0:
+        function = _scaling(function, request.scale)
     if request.mode:
         function = framework.compile(function, request.keywords)
     if result is None:

@@ -94,7 +94,9 @@ Implementation = Mapping[str, "tuple[Entry, ...]"]
 class Framework(Protocol):
     """An adapter's class; constructed with the device's name (`cpu`, `cuda`, `gpu`), or raising Unsupported.
 
-    It may have a property `phrases`, of type Phrases; without one its checks are not written as scripts.
+    It may have a property `phrases`, of type Phrases; without one its checks are not written as scripts. It may have a
+    method `arranged(tensor, layout)` that returns a view of the same numbers with one of `lossparity.spec.LAYOUTS`, and
+    numbers in the gaps that nobody may read; without one the cases of a layout are unsupported.
     """
 
     name: str

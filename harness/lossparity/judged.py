@@ -130,15 +130,18 @@ class Judged:
     _left: Counter[tuple[str, str]] = field(default_factory=Counter)
     _gathered: dict[Backend, _Gathered] = field(default_factory=dict)
 
-    def take(self, question: Question, backend: Backend, worker: Worker, outcome: Outcome | WorkerStopped) -> None:
+    def take(
+        self, question: Question, backend: Backend, worker: Worker, outcomes: list[Outcome] | WorkerStopped
+    ) -> None:
         """Judge, explain and record one backend's answer to one question."""
-        if isinstance(outcome, WorkerStopped):
-            self._left[str(backend), str(outcome)] += 1
+        if isinstance(outcomes, WorkerStopped):
+            self._left[str(backend), str(outcomes)] += 1
             return
         flushed = worker.details.get("subnormals") == "flushed"
         version = worker.details.get(backend.framework, "")
         gathered = self._gathered.setdefault(backend, _Gathered())
-        found = question.findings(outcome, flushed=flushed, threshold=self.threshold)
+        repeatable = backend.device == "cpu"
+        found = question.findings(outcomes, flushed=flushed, threshold=self.threshold, repeatable=repeatable)
         declared = [apply(one, question.check_id(backend), version, self.known) for one in found]
         failing = any(one.verdict.failing for one, _ in declared)
         shared = self._shared(question, worker, flushed) if failing else {}
@@ -146,7 +149,7 @@ class Judged:
         for finding, deviation in declared:
             explained = gathered.diagnoser.explain(question, finding, flushed=flushed)
             both = finding.verdict.failing and shared.get(finding.quantity) == finding.kind
-            line = result_line(question, backend, finding, outcome, deviation, explained, both, _zeroed(finding))
+            line = result_line(question, backend, finding, outcomes[0], deviation, explained, both, _zeroed(finding))
             lines.append(line)
             _gather(gathered, question, finding, line, explained)
             if finding.verdict.failing:
@@ -166,10 +169,10 @@ class Judged:
         if self.beside is None:
             return {}
         try:
-            outcome = worker.ask(question.request(self.beside))
+            outcomes = [worker.ask(request) for request in question.requests(self.beside)]
         except WorkerStopped:
             return {}
-        found = question.findings(outcome, flushed=flushed, threshold=self.threshold)
+        found = question.findings(outcomes, flushed=flushed, threshold=self.threshold)
         return {one.quantity: one.kind for one in found if one.verdict.failing}
 
 

@@ -43,6 +43,8 @@ def case_line(question: Question) -> CaseLine:
         recipes={name: _recipe(given) for name, given in case.inputs.items() if isinstance(given, Recipe)},
         published=_published(case),
         remark=case.published.remark if case.published else "",
+        link=case.link,
+        how=list(question.how),
     )
 
 

@@ -123,7 +123,10 @@ class Case:
 
     `inputs` holds the first argument (`logits`, `log_probs`), and where given `target`, `probabilities`, `weight` and
     `upstream`, as nested tuples of numbers or a recipe. `one_of` names the permitted choices; when empty the
-    certified reference is what is expected. `compiled`: compiled modes run it too.
+    certified reference is what is expected. `compiled`: compiled modes run it too. `layout` is how the inputs lie in
+    memory (empty: in C order). With a `scale`, a power of two, the logits are computed inside of what is called: it
+    gets them divided by the scale and multiplies. `relation` names what several calls must have in common, in place of
+    the value. `link` is where somebody reported it.
     """
 
     id: str
@@ -139,6 +142,10 @@ class Case:
     published: Optional[Published]
     source: str
     compiled: bool = False
+    layout: str = ""
+    scale: float = 1.0
+    relation: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +155,7 @@ class Request:
     `arrays` holds the operation's first argument under its own name (`logits`, `log_probs`), and where they apply
     `target` (integers, or probabilities in the format of the logits), `weight`, and `upstream` when the gradient is
     wanted. `keywords` holds only what the case states. `mode` is empty, or `compiled` for a call through the
-    framework's compiler. The expected value is never part of a request.
+    framework's compiler. `layout` and `scale` are the case's. The expected value is never part of a request.
     """
 
     variant: str
@@ -156,6 +163,8 @@ class Request:
     arrays: Mapping[str, Array]
     keywords: Mapping[str, Keyword] = field(default_factory=dict)
     mode: str = ""
+    layout: str = ""
+    scale: float = 1.0
 
     @property
     def format(self) -> str:

@@ -1,12 +1,12 @@
-"""A check's plan: the request that it sends, and the pure predicate over what comes back.
+"""A check's plan: the requests that it sends, and the pure predicate over what comes back.
 
 A `Question` is one case in one format. It is put to every backend alike, and its certified answers and bounds are
-computed once for all of them.
+computed once for all of them. Where the case has a relation, several calls are made, and compared with each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 
 from lossparity.errors import UsageError
-from lossparity.formats import Array
+from lossparity.expected import whole
+from lossparity.formats import FORMATS, Array
 from lossparity.inputs import build, input_hash
 from lossparity.judge import Judgement, judge
 from lossparity.model import (
@@ -33,7 +34,9 @@ from lossparity.model import (
 )
 from lossparity.reference import Answer, Problem, Remember, computed
 from lossparity.reference.conventions import SPEC, Convention
-from lossparity.shapes import class_axis
+from lossparity.relations import RELATIONS, Held, Part, Relation, Results
+from lossparity.shapes import class_axis, value_shape
+from lossparity.spec import CLAUSES
 
 __all__ = ["Finding", "Quantity", "Question"]
 
@@ -45,7 +48,8 @@ EXACT = "exact"
 class Finding:
     """What one quantity of one check came to, before known deviations are looked up.
 
-    `kind` says how it deviates: inf, nan, zero, finite-wrong, shape, format, modified, published, raises or no-raise.
+    `kind` says how it deviates: inf, nan, zero, finite-wrong, shape, format, modified, published, raises,
+    no-raise or, where a relation does not hold, inconsistent.
     """
 
     quantity: Quantity
@@ -89,8 +93,15 @@ class Question:
         return next(iter(self.arrays.values()))
 
     @property
+    def relation(self) -> Relation | None:
+        """What several calls must have in common; none where the result itself is judged."""
+        return RELATIONS[self.case.relation] if self.case.relation else None
+
+    @property
     def refused(self) -> str:
         """Why the convention has no certified result here; empty where it has one."""
+        if self.relation and self.convention != SPEC:
+            return "relations between results are judged under the spec's own conventions alone"
         try:
             self._problem(self.alternatives[0])
         except UsageError as error:
@@ -105,21 +116,53 @@ class Question:
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """What is judged: the value, and the gradient where the case wants it."""
-        return ("value", "gradient") if "upstream" in self.arrays else ("value",)
+        found: tuple[Quantity, ...] = ("value", "gradient") if "upstream" in self.arrays else ("value",)
+        return tuple(q for q in found if q in self.relation.quantities) if self.relation else found
 
     @property
     def alternatives(self) -> tuple[str, ...]:
         """The names of the permitted results: the certified one, or the case's choices."""
         return self.case.one_of or (EXACT,)
 
+    @property
+    def how(self) -> tuple[str, ...]:
+        """Say in words how the calls are made, where that is more than passing the inputs on."""
+        case, relation = self.case, self.relation
+        said = (
+            f"the inputs are {case.layout} in memory" if case.layout else "",
+            f"the logits are computed inside of the call, as its input times {case.scale:g}" if case.scale != 1 else "",
+            f"{len(self.parts)} calls: the result has to be the same {relation.said}" if relation else "",
+        )
+        return tuple(line for line in said if line)
+
     def check_id(self, backend: Backend) -> str:
         """The id `case/format@backend`."""
         return f"{self.case.id}/{self.format}@{backend}"
 
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The calls to make: the case's own, and those that its relation adds."""
+        own = Part(self.arrays, self.case.keywords)
+        return (own, *self.relation.others(own)) if self.relation else (own,)
+
+    def put_to(self, backend: Backend) -> bool:
+        """Whether it is for a backend: compiled modes get the tagged cases only, and some relations are about them."""
+        return self.case.compiled if backend.mode else not (self.relation and self.relation.compiled)
+
     def request(self, backend: Backend) -> Request:
-        """The call that a backend is asked to make; the expected value is not in it."""
-        mode = "compiled" if backend.mode else ""
-        return Request(backend.variant, self.case.operation, self.arrays, self.case.keywords, mode)
+        """The case's own call; the expected value is not in it."""
+        return self.requests(backend)[0]
+
+    def requests(self, backend: Backend) -> tuple[Request, ...]:
+        """The calls that a backend is asked to make, one after the other."""
+        case, mode = self.case, "compiled" if backend.mode else ""
+        how = case.layout, case.scale
+        return tuple(
+            Request(
+                backend.variant, case.operation, _scaled(part, case), part.keywords, "" if part.eager else mode, *how
+            )
+            for part in self.parts
+        )
 
     def answer(self, choice: str, quantity: Quantity) -> Answer:
         """Return the certified answer under one choice."""
@@ -134,11 +177,67 @@ class Question:
             self._problems[choice] = Problem(case.operation, self.arrays, case.keywords, choice, self.convention)
         return self._problems[choice]
 
-    def findings(self, outcome: Outcome, *, flushed: bool, threshold: Grade) -> tuple[Finding, ...]:
-        """Judge an outcome, one finding a quantity; `flushed` is the backend's declared trait."""
-        return tuple(self._finding(outcome, quantity, flushed, threshold) for quantity in self.quantities)
+    def findings(
+        self, outcomes: Sequence[Outcome], *, flushed: bool, threshold: Grade, repeatable: bool = True
+    ) -> tuple[Finding, ...]:
+        """Judge the outcomes of `requests`, one finding a quantity.
+
+        `flushed` is the backend's declared trait; `repeatable`: its device has to give the same bits again (M7).
+        """
+        if self.relation is None:
+            return tuple(self._finding(outcomes[0], quantity, flushed, threshold) for quantity in self.quantities)
+        return tuple(
+            self._related(self.relation, outcomes, quantity, flushed, threshold, repeatable)
+            for quantity in self.quantities
+        )
+
+    def _related(
+        self,
+        relation: Relation,
+        outcomes: Sequence[Outcome],
+        quantity: Quantity,
+        flushed: bool,
+        threshold: Grade,
+        repeatable: bool,
+    ) -> Finding:
+        arrays: list[Array] = []
+        answer = self.answer(self.alternatives[0], quantity)
+        for outcome, part in zip(outcomes, self.parts, strict=True):
+            there = self._array(outcome, quantity)
+            if not isinstance(there, Array):
+                return there
+            shape = answer.shape if part is self.parts[0] else self._shape(part, quantity)
+            if there.shape != shape:
+                said = f"shape {list(there.shape)} instead of {list(shape)}"
+                return Finding(quantity, Verdict.FAIL, "produced", "shape", message=said)
+            arrays.append(there)
+        got = [np.asarray(array.exact(), dtype=np.float64) for array in arrays]
+        expected = whole(answer, flushed=flushed)
+        results = Results(quantity, self.format, flushed, self.parts, got, expected)
+        return self._held(Held.of(relation, relation.compare(results), repeatable), quantity, threshold)
+
+    def _shape(self, part: Part, quantity: Quantity) -> tuple[int, ...]:
+        shape = part.first.shape
+        return shape if quantity == "gradient" else value_shape(self.case.operation, shape, part.keywords)
+
+    def _held(self, held: Held, quantity: Quantity, threshold: Grade) -> Finding:
+        if CLAUSES[self.case.clause].kind == "info":
+            return Finding(quantity, Verdict.PASS, "produced", choice=held.choice, message=held.message)
+        verdict, kind, message, choice = Verdict.PASS, "", held.message, held.choice
+        if held.grade is Grade.UNCERTIFIED:
+            verdict, message, choice = Verdict.UNDECIDED, "the bound is vacuous", ""
+        elif held.grade.rank > threshold.rank:
+            verdict, kind, choice = Verdict.FAIL, "inconsistent", ""
+            message = message or f"grade {held.grade.value} is below the threshold {threshold.value}"
+        judgement = Judgement(held.grade, kind, None, held.used, None, "")
+        return Finding(quantity, verdict, "produced", kind, choice, message, judgement=judgement)
 
     def _finding(self, outcome: Outcome, quantity: Quantity, flushed: bool, threshold: Grade) -> Finding:
+        part = self._array(outcome, quantity)
+        return part if isinstance(part, Finding) else self._judged(part, quantity, flushed, threshold)
+
+    def _array(self, outcome: Outcome, quantity: Quantity) -> Array | Finding:
+        """Return what came back for a quantity, or the finding that nothing did."""
         part: Outcome | Array | None = outcome
         if isinstance(outcome, Produced):
             part = outcome.value if quantity == "value" else outcome.gradient
@@ -147,7 +246,7 @@ class Question:
                 return Finding(
                     quantity, Verdict.FAIL, "produced", "modified", message="the inputs were modified (clause M6)"
                 )
-            return self._judged(part, quantity, flushed, threshold)
+            return _unscaled(part, self.case.scale) if quantity == "gradient" else part
         if isinstance(part, Raised):
             said = f"{part.type}: {part.message}" + (f" ({part.where})" if part.where else "")
             if "raises" in self.alternatives:
@@ -204,6 +303,24 @@ class Question:
         if np.all(np.abs(answer.whole() - printed) <= 0.5 * 10.0**-published.decimals):
             return ""
         return f"does not round to the published {_text(published.exact, published.decimals)}"
+
+
+def _scaled(part: Part, case: Case) -> Mapping[str, Array]:
+    """Divide the logits by the scale that is applied inside of the call; UsageError where that rounds."""
+    if case.scale == 1.0:
+        return part.arrays
+    name, first = next(iter(part.arrays.items()))
+    divided = Array.of(first.exact() / case.scale, first.format)
+    if not np.array_equal(divided.exact() * case.scale, first.exact(), equal_nan=True):
+        raise UsageError(f"{case.id}: {name} divided by {case.scale:g} are no numbers of {first.format}")
+    return {**part.arrays, name: divided}
+
+
+def _unscaled(gradient: Array, scale: float) -> Array:
+    """Return the gradient with respect to the logits themselves."""
+    if scale == 1.0 or gradient.format not in FORMATS:
+        return gradient
+    return Array.of(gradient.exact() / scale, gradient.format)
 
 
 def _text(figures: Numbers, decimals: int) -> str:

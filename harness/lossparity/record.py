@@ -65,7 +65,10 @@ class Environment(msgspec.Struct, frozen=True, tag_field="kind", tag="environmen
 
 
 class CaseLine(msgspec.Struct, frozen=True, tag_field="kind", tag="case", omit_defaults=True):
-    """One case in one format: what went in and what is right. `exact` has an entry a quantity and permitted choice."""
+    """One case in one format: what went in and what is right. `exact` has an entry a quantity and permitted choice.
+
+    `how` says in words how the calls are made where that is more than passing the inputs on.
+    """
 
     id: str
     format: str
@@ -80,6 +83,8 @@ class CaseLine(msgspec.Struct, frozen=True, tag_field="kind", tag="case", omit_d
     recipes: dict[str, str] = {}
     published: list[str] = []
     remark: str = ""
+    link: str = ""
+    how: list[str] = []
 
 
 class Worst(msgspec.Struct, frozen=True):

@@ -33,8 +33,8 @@ __all__ = ["UNTAGGED", "Run", "run", "workers_for"]
 
 UNTAGGED = "compiled modes run only the cases that are tagged `compiled: true`"
 
-Answers = list[tuple[Backend, Outcome | WorkerStopped]]
-"""What each backend of a worker answered, or why it is not asked any more."""
+Answers = list[tuple[Backend, list[Outcome] | WorkerStopped]]
+"""What each backend of a worker answered to each request, or why it is not asked any more."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Run:
         return asked, [NotTested(f"under {self.convention}", why, n) for why, n in reasons.items()]
 
     def asked(self, question: Question) -> list[Backend]:
-        """Return the backends that a question is put to: those of a compiled mode get the tagged cases only."""
-        return [backend for backend in self.backends if question.case.compiled or not backend.mode]
+        """Return the backends that a question is put to."""
+        return [backend for backend in self.backends if question.put_to(backend)]
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
     questions = [question for question in everything if plan.asked(question)]
     summary.not_tested += refused
     for backend in plan.backends:
-        if untagged := sum(backend not in plan.asked(question) for question in everything):
+        if untagged := sum(backend.mode != "" and not question.put_to(backend) for question in everything):
             summary.not_tested.append(NotTested(str(backend), UNTAGGED, untagged))
     total, done = sum(len(plan.asked(question)) for question in questions), 0
     with (
@@ -150,8 +150,8 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
             writer.append(case_line(question))
             for future in asked:
                 worker, answers = future.result()
-                for backend, outcome in answers:
-                    judged.take(question, backend, worker, outcome)
+                for backend, outcomes in answers:
+                    judged.take(question, backend, worker, outcomes)
             done += len(backends)
             progress(done, total, summary)
         judged.finish()
@@ -184,7 +184,7 @@ def _ask(worker: Worker, backends: list[Backend], question: Question) -> tuple[W
     answers: Answers = []
     for backend in backends:
         try:
-            answers.append((backend, worker.ask(question.request(backend))))
+            answers.append((backend, [worker.ask(request) for request in question.requests(backend)]))
         except WorkerStopped as stopped:
             answers.append((backend, stopped))
     return worker, answers

@@ -108,12 +108,12 @@ def reproduced(worker: Worker, backend: Backend, question: Question) -> Reproduc
 
 def _answer(worker: Worker, backend: Backend, question: Question) -> Shown:
     try:
-        outcome = worker.ask(question.request(backend))
+        outcomes = [worker.ask(request) for request in question.requests(backend)]
     except WorkerStopped as stopped:
         return Shown(backend, None, (), str(stopped))
     flushed = worker.details.get("subnormals") == "flushed"
-    findings = question.findings(outcome, flushed=flushed, threshold=Grade.LOOSE)
-    return Shown(backend, outcome, findings, flushed=flushed)
+    findings = question.findings(outcomes, flushed=flushed, threshold=Grade.LOOSE)
+    return Shown(backend, outcomes[0], findings, flushed=flushed)
 
 
 def stages(cases: Sequence[Case], library: Backend, fmt: str) -> Iterator[str]:
@@ -162,6 +162,9 @@ def details(question: Question, shown: Sequence[Shown]) -> Iterator[str]:
     yield f"{case.id}/{question.format}   ({case.source})"
     yield f"clause {clause.id} ({clause.kind}, {clause.basis}): {clause.text}"
     yield case.about
+    if case.link:
+        yield f"reported at {case.link}"
+    yield from question.how
     for name, array in question.arrays.items():
         yield f"{name} = {_array(array)}"
     for keyword, value in case.keywords.items():

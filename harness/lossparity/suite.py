@@ -150,7 +150,7 @@ def _nearest(pattern: str, cases: Sequence[Case]) -> str:
 
 def digest(cases: Iterable[Case]) -> str:
     """Return the SHA-256, in hex, of what cases test: everything but their prose and the place they are written at."""
-    listed = [
+    listed: list[list[object]] = [
         [
             case.id,
             case.clause,
@@ -160,6 +160,7 @@ def digest(cases: Iterable[Case]) -> str:
             list(case.formats),
             case.gradient,
             list(case.one_of),
+            [case.layout, case.scale, case.relation],
             [case.published.figures, case.published.exact, case.published.decimals] if case.published else None,
         ]
         for case in sorted(cases, key=lambda case: case.id)

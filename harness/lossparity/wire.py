@@ -80,6 +80,8 @@ def pack_request(request: Request, *, written: bool = False) -> list[bytes]:
         "operation": request.operation,
         "keywords": dict(request.keywords),
         "mode": request.mode,
+        "layout": request.layout,
+        "scale": request.scale,
     }
     return encode({**header, "written": True} if written else header, request.arrays)
 
@@ -87,7 +89,8 @@ def pack_request(request: Request, *, written: bool = False) -> list[bytes]:
 def unpack_request(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Request:
     """Decode a request in the worker."""
     keywords: dict[str, Keyword] = header["keywords"]
-    return Request(header["variant"], header["operation"], arrays, keywords, header["mode"])
+    how = header["mode"], header["layout"], header["scale"]
+    return Request(header["variant"], header["operation"], arrays, keywords, *how)
 
 
 _Problem = Union[Raised, Declined]

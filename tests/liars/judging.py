@@ -75,7 +75,8 @@ def judged(one: Liar | Correct, operation: str, sampled: bool = False) -> tuple[
 
     A liar is asked the large cases only if its lie shows there alone.
     """
-    asked = [q for q in questions(operation) if not isinstance(one, Liar) or one.large or _small(q)]
+    asked = [q for q in questions(operation) if q.put_to(backend(one))]
+    asked = [q for q in asked if not isinstance(one, Liar) or one.large or _small(q)]
     if sampled:
         asked = _sample(one, operation, asked)
     with alone():
@@ -83,8 +84,8 @@ def judged(one: Liar | Correct, operation: str, sampled: bool = False) -> tuple[
         table = implementation(Target(f"liars.{one.name}.{operation}", operation))
         found: list[Found] = []
         for question in asked:
-            outcome = call(framework, table, question.request(backend(one)))
-            findings = question.findings(outcome, flushed=flushed, threshold=Grade.LOOSE)
+            outcomes = [call(framework, table, request) for request in question.requests(backend(one))]
+            findings = question.findings(outcomes, flushed=flushed, threshold=Grade.LOOSE)
             found += [(question, finding) for finding in findings]
     return tuple(found)
 

@@ -10,14 +10,24 @@ from lossparity.casefile.inputs import Input, read_input
 from lossparity.casefile.nodes import CaseError, Node, Scalar, Table
 from lossparity.casefile.values import choice, integer, listing, number, table, text
 from lossparity.errors import suggest
-from lossparity.spec import OPERATIONS, REDUCTIONS, Operation
+from lossparity.spec import LAYOUTS, OPERATIONS, REDUCTIONS, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lossparity.model import Keyword
 
-__all__ = ["ID", "TARGETS", "Value", "argument_names", "check_name", "read_argument", "read_axes", "target_names"]
+__all__ = [
+    "ID",
+    "SETTINGS",
+    "TARGETS",
+    "Value",
+    "argument_names",
+    "check_name",
+    "read_argument",
+    "read_axes",
+    "target_names",
+]
 
 ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
 TARGETS = ("target", "probabilities")
@@ -32,12 +42,13 @@ def target_names(operation: Operation) -> tuple[str, ...]:
 
 
 def argument_names(operation: Operation) -> tuple[str, ...]:
-    """Return the inputs and keywords that an operation takes, the first argument first."""
+    """Return the inputs, keywords and settings that an operation takes, the first argument first."""
     return (
         operation.first,
         *target_names(operation),
         *operation.keywords,
         *(("upstream",) if operation.differentiable else ()),
+        *SETTINGS,
     )
 
 
@@ -63,10 +74,26 @@ def _reduction(node: Node, what: str) -> str:
     return choice(node, what, REDUCTIONS, "reduction")
 
 
+def _layout(node: Node, what: str) -> str:
+    return choice(node, what, LAYOUTS, "layout")
+
+
+def _scale(node: Node, what: str) -> float:
+    value = number(node, what)
+    if not (math.isfinite(value) and value > 0 and math.frexp(value)[0] == 0.5):
+        raise CaseError(node, f"{what} must be a power of two, not {value}", "so that the logits are exact")
+    return value
+
+
+SETTINGS = ("layout", "scale")
+"""What a case says of how a call is made, beside the arguments that are passed on."""
+
 _KEYWORDS: Mapping[str, Callable[[Node, str], Keyword]] = {
     "ignore_index": integer,
     "label_smoothing": _smoothing,
     "reduction": _reduction,
+    "layout": _layout,
+    "scale": _scale,
 }
 
 

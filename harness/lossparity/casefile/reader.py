@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lossparity.casefile.arguments import (
     ID,
+    SETTINGS,
     TARGETS,
     argument_names,
     check_name,
@@ -18,9 +19,11 @@ from lossparity.casefile.arguments import (
 from lossparity.casefile.inputs import Input, check_fit
 from lossparity.casefile.nodes import CaseError, Node, Table
 from lossparity.casefile.published import check_figures, read_published
+from lossparity.casefile.related import check_relation
 from lossparity.casefile.values import boolean, choice, choices, fields, table, text
 from lossparity.formats import FORMATS
 from lossparity.model import Case, Published
+from lossparity.relations import RELATIONS
 from lossparity.shapes import value_shape
 from lossparity.spec import CLAUSES, NOT_BY_CASES, OPERATIONS, Operation
 
@@ -30,7 +33,20 @@ if TYPE_CHECKING:
 __all__ = ["CHOICES", "Defaults", "read_cases", "read_defaults"]
 
 CHOICES = ("nan", "limit", "masked", "zero", "raises")
-_COMMON = ("id", "clause", "operation", "about", "formats", "gradient", "compiled", "one_of", "published", "vary")
+_COMMON = (
+    "id",
+    "clause",
+    "operation",
+    "about",
+    "link",
+    "formats",
+    "gradient",
+    "compiled",
+    "relation",
+    "one_of",
+    "published",
+    "vary",
+)
 
 
 class Defaults(NamedTuple):
@@ -59,6 +75,8 @@ class _Expected(NamedTuple):
     formats: tuple[str, ...]
     gradient: bool
     compiled: bool
+    relation: str
+    link: str
     one_of: tuple[str, ...]
     published: tuple[Published, tuple[int, ...]] | None
 
@@ -91,7 +109,8 @@ def read_cases(node: Node, suite: str, about: str, defaults: Defaults, path: str
         labels = [f"{axis}={value.label}" for axis, value in varied.items()]
         arguments = {**stated, **{axis: value.argument for axis, value in varied.items()}}
         inputs = {k: v for k, v in arguments.items() if isinstance(v, Input)}
-        keywords = {k: v for k, v in arguments.items() if not isinstance(v, Input)}
+        settings = {k: v for k, v in arguments.items() if k in SETTINGS}
+        keywords = {k: v for k, v in arguments.items() if not isinstance(v, Input) and k not in SETTINGS}
         check_fit(operation.name, inputs, keywords, expected.formats, expected.one_of)
         if expected.published is not None:
             shape = value_shape(operation.name, inputs[operation.first].shape, keywords)
@@ -110,7 +129,12 @@ def read_cases(node: Node, suite: str, about: str, defaults: Defaults, path: str
             published=expected.published[0] if expected.published is not None else None,
             source=f"{path}:{node.line}",
             compiled=expected.compiled,
+            layout=str(settings.get("layout", "")),
+            scale=float(settings.get("scale", 1.0)),  # type: ignore[arg-type]
+            relation=expected.relation,
+            link=expected.link,
         )
+        check_relation(case, found.entries.get("relation", found.entries["clause"]))
         yield case, found.entries["id"]
 
 
@@ -133,8 +157,15 @@ def _check_complete(found: Table, axes: Mapping[str, object], operation: Operati
 def _clause(node: Node) -> str:
     name = choice(node, "clause", CLAUSES, "clause")
     if name in NOT_BY_CASES:
-        raise CaseError(node, f"clause {name} is not judged by a case alone", "name the clause of the value itself")
+        raise CaseError(node, f"clause {name} is measured, not judged", "name the clause of the value itself")
     return name
+
+
+def _link(node: Node) -> str:
+    where = text(node, "link")
+    if not where.startswith("https://") or any(c.isspace() for c in where):
+        raise CaseError(node, f"the link {where!r} is no address", "it begins with https://")
+    return where
 
 
 def _expected(
@@ -156,6 +187,8 @@ def _expected(
         formats=choices(entries["formats"], "formats", FORMATS, "format") if "formats" in entries else defaults.formats,
         gradient=gradient,
         compiled="compiled" in entries and boolean(entries["compiled"], "compiled"),
+        relation=choice(entries["relation"], "relation", RELATIONS, "relation") if "relation" in entries else "",
+        link=_link(entries["link"]) if "link" in entries else "",
         one_of=choices(entries["one_of"], "one_of", CHOICES, "choice") if "one_of" in entries else (),
         published=read_published(entries["published"]) if "published" in entries else None,
     )

@@ -41,10 +41,12 @@ def export(
     chosen = select(load(paths), globs, formats)
     empty(golden, force=force)
     with remembering(no_cache) as remember:
-        questions = [Question(c, f, remember) for c in chosen for f in c.formats if not formats or f in formats]
+        # Relations and layouts are about calls; a file has inputs and results, which other cases have too.
+        files = [c for c in chosen if not c.relation and not c.layout and c.scale == 1.0]
+        questions = [Question(c, f, remember) for c in files for f in c.formats if not formats or f in formats]
         click.echo(f"{len(questions)} files, about {estimate(questions) / 1e6:.3g} MB before compression")
-        with click.progressbar(exported(questions, golden), len(questions), file=sys.stderr) as files:
-            for _ in files:
+        with click.progressbar(exported(questions, golden), len(questions), file=sys.stderr) as written:
+            for _ in written:
                 pass
     size = sum(file.stat().st_size for file in golden.rglob("*") if file.is_file())
     click.echo(f"index: {golden / INDEX} ({size / 1e6:.3g} MB in all)")

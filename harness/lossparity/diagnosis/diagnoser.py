@@ -57,6 +57,8 @@ class Diagnoser:
             if finding.verdict is Verdict.PASS:
                 self._passes.remember(question, finding, flushed=flushed)
             return ()
+        if finding.kind == "inconsistent" and question.relation:
+            return (Explained(question.relation.cause, said=f"not the same {question.relation.said}"),)
         if (plain := _plain(finding)) is not None:
             return (plain,)
         if finding.judgement is not None and finding.judgement.grade is not Grade.WRONG:

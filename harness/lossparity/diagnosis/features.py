@@ -29,6 +29,8 @@ def _features(question: Question) -> Iterator[str]:
     yield f"the format is {question.format}"
     yield f"the inputs have {len(first.shape)} axes" if len(first.shape) > 1 else "the inputs have 1 axis"
     yield from (f"{name}={value}" for name, value in case.keywords.items() if isinstance(value, str))
+    if case.layout:
+        yield f"the inputs are {case.layout} in memory"
     if "weight" in arrays:
         yield "there are weights"
     if float(case.keywords.get("label_smoothing", 0)) > 0:

@@ -20,9 +20,9 @@ import numpy as np
 from lossparity import __version__
 from lossparity.distance import overflow_of
 from lossparity.errors import UsageError
+from lossparity.expected import whole
 from lossparity.formats import FORMATS, Array
 from lossparity.plans import Quantity, Question
-from lossparity.reproducing.expected import whole
 from lossparity.spec import CLAUSES
 
 __all__ = ["INDEX", "VERSION", "empty", "estimate", "export"]

@@ -69,6 +69,10 @@ def script(about: Reproduced, quantity: str = "") -> str:
     UsageError where a script could not tell: nothing is offered, or the case's own printed figures are at fault.
     """
     findings = about.only(quantity)
+    case = about.question.case
+    if case.relation or case.layout or case.scale != 1.0:
+        said = "several calls are compared" if case.relation else "the inputs are arranged before the call"
+        raise UsageError(f"{said}: that is not written as a script", where=about.check)
     if any(finding.kind == "published" for finding in findings):
         raise UsageError(
             "the result is right, but not the figures printed in the case: no script can show that",

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossparity.distance import overflow_of
+from lossparity.expected import Expected, elements
 from lossparity.formats import FORMATS
 from lossparity.plans import Finding, Quantity, Question
 from lossparity.reference.digits import digits
-from lossparity.reproducing.expected import Expected, elements
 from lossparity.reproducing.literals import number
 
 __all__ = ["Verdicts"]

@@ -1,0 +1,179 @@
+"""What came back from the calls of a relation, and how two of its results are compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lossparity.arithmetic import compounded, height, models
+from lossparity.distance import overflow_of
+from lossparity.expected import Expected
+from lossparity.formats import FORMATS
+from lossparity.reference import Flags, Floats
+from lossparity.relations.part import Part, reversed_rows, rolled_classes
+from lossparity.shapes import class_axis
+
+__all__ = [
+    "Compared",
+    "Results",
+    "added_up",
+    "again",
+    "against_kept",
+    "near_certainty",
+    "not_above_0",
+    "put_back",
+    "row_sums",
+]
+
+# Roundings of a mean of returned losses beside those of its sum: of the losses themselves, of the finished sum, of the
+# divisor and of the quotient.
+_OF_A_MEAN = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What came back for one quantity: the parts, what each returned, and what is known of the first part's result.
+
+    `expected` has the elements of the first part's result in C order, which has the shape `got[0].shape`.
+    """
+
+    quantity: str
+    format: str
+    flushed: bool
+    parts: Sequence[Part]
+    got: Sequence[Floats]
+    expected: Expected
+
+    def of(self, name: str) -> Floats:
+        """Return `high`, `tight` or `loose` of the expected elements, in the result's shape."""
+        found: Floats = getattr(self.expected, name).reshape(self.got[0].shape)
+        return found
+
+    @property
+    def open(self) -> Flags:
+        """Which elements the spec leaves open."""
+        return np.asarray(self.expected.open.reshape(self.got[0].shape))
+
+    @property
+    def axis(self) -> int:
+        """The class axis."""
+        return class_axis(self.parts[0].first.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Two arrays that have to agree, within `tight` or `loose`; nothing is asked where it is `free`."""
+
+    left: Floats
+    right: Floats
+    tight: Floats
+    loose: Floats
+    free: Flags
+
+    @classmethod
+    def alike(cls, results: Results, other: Floats) -> Compared:
+        """Compare with a result that has the same exact value: by twice its bound."""
+        # What the range of the format cannot hold may be an infinity here and a number there (D3).
+        beyond = np.abs(results.of("high")) + results.of("loose") >= overflow_of(FORMATS[results.format])
+        free = results.open | (beyond & np.isfinite(results.of("high")))
+        return cls(results.got[0], other, 2 * results.of("tight"), 2 * results.of("loose"), free)
+
+    @property
+    def equal(self) -> bool:
+        """Whether they are the same bits, NaN payloads aside."""
+        same = (self.left == self.right) & (np.signbit(self.left) == np.signbit(self.right))
+        return bool(np.all(same | (np.isnan(self.left) & np.isnan(self.right)) | self.free))
+
+    @property
+    def apart(self) -> Floats:
+        """How far apart they are; infinite where they are of different classes."""
+        with np.errstate(invalid="ignore"):
+            off = np.abs(self.left - self.right)
+        same = (self.left == self.right) | (np.isnan(self.left) & np.isnan(self.right)) | self.free
+        return np.where(same, 0.0, np.where(np.isfinite(off), off, np.inf))
+
+
+def put_back(results: Results) -> Compared:
+    """Compare with the result of `permuted`, in the first order again."""
+    part, other = results.parts[0], results.got[1]
+    if other.ndim:
+        other = other[reversed_rows(part)]
+    if other.ndim > 1:
+        other = other[:, np.argsort(rolled_classes(part))]
+    return Compared.alike(results, other)
+
+
+def against_kept(results: Results) -> Compared:
+    """Compare with the result of the rows that are kept."""
+    other = results.got[1]
+    if results.got[0].ndim:
+        spread = results.got[0].copy()
+        spread[~results.parts[0].ignored] = other
+        other = spread
+    return Compared.alike(results, other)
+
+
+def again(results: Results) -> Compared:
+    """Compare with what came the next times."""
+    # What is kept between calls may show in the second or only later.
+    again = [Compared.alike(results, other) for other in results.got[1:]]
+    return next((one for one in again if not one.equal), again[0])
+
+
+def added_up(results: Results) -> Compared:
+    """Compare a sum or mean with that of the returned losses."""
+    part, losses = results.parts[0], results.got[1][~results.parts[0].ignored]
+    # fsum refuses infinities of both signs; plain addition makes NaN of them, as any implementation does.
+    finite = bool(np.isfinite(losses).all())
+    total = math.fsum(losses.tolist()) if finite else float(np.sum(losses))
+    size = math.fsum(np.abs(losses).tolist()) if finite else 0.0
+    fmt = FORMATS[results.format]
+    own = models(results.format, flushed=results.flushed)["loose"]
+    sums = 2 if "weight" in part.arrays else 1  # of the losses, and of the weights
+    rounded = compounded(own.sums, sums * height(losses.size, 1)) + _OF_A_MEAN * own.unit
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total, size = (np.divide(number, part.divisor) for number in (total, size))
+    tight = np.array(rounded * size + (losses.size + 2) * max(own.underflow, fmt.half_smallest_subnormal))
+    return replace(Compared.alike(results, np.array(total)), tight=tight, loose=tight + results.of("tight"))
+
+
+def row_sums(results: Results) -> Compared:
+    """Compare the sum of every row with 1, of probabilities, or 0, of gradients."""
+
+    def summed(name: str) -> Floats:
+        whole = np.moveaxis(results.of(name), results.axis, -1)
+        return np.array([math.fsum(row) for row in whole.reshape(-1, whole.shape[-1]).tolist()])
+
+    rows = np.moveaxis(results.got[0], results.axis, -1)
+    flat = rows.reshape(-1, rows.shape[-1])
+    sums = np.array([math.fsum(row) if np.isfinite(row).all() else float(np.sum(row)) for row in flat])
+    of_p = results.quantity == "value"
+    # A probability below 0 is wrong however small: it takes the sum's place.
+    negative = np.min(flat, axis=1, initial=0.0)
+    left = np.where(negative < 0, negative, sums) if of_p else sums
+    finite = np.isfinite(np.moveaxis(results.of("high"), results.axis, -1)).all(axis=-1).ravel()
+    wanted = np.where(finite, 1.0 if of_p else 0.0, sums)
+    free = np.moveaxis(results.open, results.axis, -1).any(axis=-1).ravel()
+    return Compared(left, wanted, summed("tight"), summed("loose"), free)
+
+
+def not_above_0(results: Results) -> Compared:
+    """Compare logarithms of probabilities with 0."""
+    z = results.got[0]
+    nothing = np.zeros(z.shape)
+    return Compared(z, np.where(z > 0, 0.0, z), nothing, nothing, results.open)
+
+
+def near_certainty(results: Results) -> Compared:
+    """Compare with the exact value by a bound relative to it, as that of `d + log1p(R)` is."""
+    first = results.parts[0].first
+    classes = first.shape[results.axis]
+    by = models(results.format, flushed=results.flushed)["loose"]
+    spread = float(np.ptp(first.exact()))
+    share = by.exp + by.log + by.shift * spread + by.growth(classes) + 2 * _OF_A_MEAN * by.unit
+    exact = results.of("high")
+    allowed = share * np.abs(exact) + classes * by.underflow
+    return Compared(results.got[0], exact, allowed, allowed, results.open)
