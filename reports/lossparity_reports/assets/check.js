@@ -52,7 +52,9 @@ function makeCheck(data, words) {
       ['operation', r.operation],
       ['format', r.format],
       ['keywords', c && Object.entries(c.keywords).map(([k, v]) => `${k}=${v}`).join(', ')],
+      ['calls', c && (c.how || []).map(line => el('div', {}, line))],
       ['about', c && c.about],
+      ['reported at', c && c.link && linked(c.link)],
       ['source', c && c.source && el('code', {}, c.source)],
     ]));
   }
@@ -68,6 +70,9 @@ function makeCheck(data, words) {
       ['again', [el('code', { class: 'command' }, 'lossparity show ' + quoted(r.check), target)]],
     ]));
   }
+
+  // A record may come from a stranger: only an address of the web is a link.
+  const linked = text => text.startsWith('https://') ? el('a', { href: text, rel: 'noreferrer' }, text) : el('code', {}, text);
 
   const quoted = text => /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
