@@ -10,6 +10,7 @@ import pytest
 
 from liars.judging import questions
 from lossparity.formats import Array
+from lossparity.framework import NO_LAYOUTS
 from lossparity.judged import Judged, Summary, silent
 from lossparity.known import Deviation
 from lossparity.model import Backend, Declined, Grade, Outcome, Produced, Raised, Request, Verdict
@@ -263,7 +264,9 @@ class TestSummary:
         assert [*summary.must.values()] == [(4, 2)]
         self.add(summary, Declined(NOT_DECLARED))
         assert [*summary.must.values()] == [(4, 2)]
-        assert summary.unsupported == {"no weight": 2, NOT_DECLARED: 2}
+        self.add(summary, Declined(f"jax {NO_LAYOUTS}"))
+        assert [*summary.must.values()] == [(4, 2)]
+        assert summary.unsupported == {"no weight": 2, NOT_DECLARED: 2, f"jax {NO_LAYOUTS}": 2}
         assert summary.judged == 2
 
     @pytest.mark.parametrize(

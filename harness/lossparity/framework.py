@@ -18,6 +18,7 @@ __all__ = [
     "COMPOSED",
     "MANUAL",
     "NATIVE",
+    "NO_LAYOUTS",
     "TARGET",
     "Entry",
     "Framework",
@@ -26,6 +27,9 @@ __all__ = [
     "Unsupported",
     "always",
 ]
+
+NO_LAYOUTS = "lets nobody choose how a tensor lies in memory"
+"""What is said of a framework without `arranged`; no gap in any function."""
 
 NATIVE = "native"  # one public call of the framework does the spec's operation
 COMPOSED = "composed"  # this project's adapter builds it from the framework's primitives

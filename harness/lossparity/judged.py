@@ -12,6 +12,7 @@ from lossparity import diagnosis
 from lossparity.diagnosis import Diagnoser, Explained, Failed
 from lossparity.diagnosis.seen import Seen
 from lossparity.formats import FORMATS
+from lossparity.framework import NO_LAYOUTS
 from lossparity.known import Deviation, apply
 from lossparity.lines import result_line
 from lossparity.model import Backend, Grade, Outcome, Verdict
@@ -77,8 +78,9 @@ class Summary:
             self.known.setdefault(result.deviation, []).append(result)
         if verdict is Verdict.UNSUPPORTED:
             self.unsupported[result.message] += 1
-        # What a function is not declared for is no gap in what it is.
-        if CLAUSES[result.clause].kind == "must" and result.message != NOT_DECLARED:
+        # What a function is not declared for is no gap in what it is, nor what its framework keeps from anybody.
+        kept = result.message == NOT_DECLARED or result.message.endswith(NO_LAYOUTS)
+        if CLAUSES[result.clause].kind == "must" and not kept:
             asked, supported = self.must.get(result.backend, (0, 0))
             self.must[result.backend] = (asked + 1, supported + (verdict is not Verdict.UNSUPPORTED))
 
