@@ -40,6 +40,13 @@ def upside_down(logits):
 
 upside_down.gradient = softmax.gradient
 """
+BATCH = """\
+from liars.honest import honest
+
+
+def softmax(logits):
+    return honest.softmax(logits) * (1.001 if logits.shape[0] > 1 else 1)
+"""
 TESTS = Path(__file__).parent
 KINDS = ("--operation", "nll_loss", "--case", "weights-and-ignored", "--format", "float64")
 # PyTorch counts rows in binary16 too, where 65600 is inf.
@@ -174,6 +181,13 @@ class TestConvention:
         options = ("--case", "worked-example/smoothed", "--format", "float64")
         assert "     script: " in check(self.LIAR, *options).stdout
         assert "     script: " not in check("mine.py:cross_entropy", *options, "--convention", "smoothing=K-1").stdout
+
+    def test_a_script_is_not_advised_where_calls_are_compared(self) -> None:
+        Path("batch.py").write_text(BATCH, encoding="utf-8")
+        options = ("--operation", "softmax", "--framework", "numpy", "--format", "float64")
+        found = check("batch.py:softmax", "--case", "invariances/alone-softmax", *options).stdout
+        assert "1. batch-dependent, 1 result" in found
+        assert "bound allows" in found and "script: " not in found
 
     @pytest.mark.parametrize(
         ("text", "hint"), [("smothing=K-1", "did you mean 'smoothing'?"), ("smoothing=K-2", "did you mean 'K")]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from conftest import FRAMEWORKS, need
+from lossparity.errors import UsageError
 from lossparity.formats import Array
 from lossparity.model import Backend, Case, Declined, Produced, Raised
 from lossparity.plans import Question
@@ -166,11 +167,30 @@ def test_a_script_gets_the_same_bits_and_the_same_verdict_without_lossparity(fra
     assert deviating[True] and deviating[False], "both kinds have to be among them"
 
 
+@pytest.mark.parametrize(
+    ("check", "why"),
+    [
+        ("invariances/reordered/float32@numpy", "several calls are compared"),
+        ("layouts/probabilities/layout=strided/float32@numpy", "the inputs are arranged before the call"),
+    ],
+)
+def test_what_is_more_than_a_call_is_refused(check: str, why: str, cases: list[Case]) -> None:
+    case, fmt, backend = check_parts(check, cases)
+    with workers_for(Run([Backend(backend)], [case])) as workers:
+        about = reproduced(*workers, Backend(backend), Question(case, fmt))
+    with pytest.raises(UsageError, match=why):
+        script(about)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_every_built_in_check_has_such_a_script(framework: str, cases: list[Case]) -> None:
     need(framework)
     checks = [
-        (case, fmt, name) for case in cases for fmt in case.formats for name in (framework, f"{framework}.manual")
+        (case, fmt, name)
+        for case in cases
+        if case.plain
+        for fmt in case.formats
+        for name in (framework, f"{framework}.manual")
     ]
     assert sum(compare(framework, checks).values()) > len(checks) / 2

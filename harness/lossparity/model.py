@@ -147,6 +147,11 @@ class Case:
     relation: str = ""
     link: str = ""
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is one call, with the inputs as they are: what a script or a file of arrays can repeat."""
+        return not self.relation and not self.layout and self.scale == 1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Request:

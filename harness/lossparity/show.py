@@ -196,7 +196,8 @@ def _found(finding: Finding) -> str:
         words.append(judgement.grade.value)
         if judgement.ulp is not None:
             words.append(f"{judgement.ulp:.3g} ulp, {judgement.bound_used:.3g} of the bound")
-        words.append(f"settled by {judgement.tier}")
+        if judgement.tier:
+            words.append(f"settled by {judgement.tier}")
     if finding.choice:
         words.append(f"choice {finding.choice}")
     if finding.message:

@@ -70,7 +70,7 @@ def script(about: Reproduced, quantity: str = "") -> str:
     """
     findings = about.only(quantity)
     case = about.question.case
-    if case.relation or case.layout or case.scale != 1.0:
+    if not case.plain:
         said = "several calls are compared" if case.relation else "the inputs are arranged before the call"
         raise UsageError(f"{said}: that is not written as a script", where=about.check)
     if any(finding.kind == "published" for finding in findings):
