@@ -136,10 +136,9 @@ class Judged:
             self._left[str(backend), str(outcome)] += 1
             return
         flushed = worker.details.get("subnormals") == "flushed"
-        version = worker.details.get(backend.framework, "")
         gathered = self._gathered.setdefault(backend, _Gathered())
         found = question.findings(outcome, flushed=flushed, threshold=self.threshold)
-        declared = [apply(one, question.check_id(backend), version, self.known) for one in found]
+        declared = [apply(one, question.check_id(backend), worker.details, self.known) for one in found]
         failing = any(one.verdict.failing for one, _ in declared)
         shared = self._shared(question, worker, flushed) if failing else {}
         lines: list[Result] = []
