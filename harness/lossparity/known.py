@@ -18,7 +18,7 @@ from lossparity.plans import Finding
 
 __all__ = ["KINDS", "Deviation", "apply", "unmatched"]
 
-KINDS = ("inf", "nan", "zero", "finite-wrong", "raises", "no-raise")
+KINDS = ("inf", "nan", "zero", "finite-wrong", "shape", "format", "raises", "no-raise")
 
 
 @dataclass(frozen=True)
