@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from lossparity import doctor, record
+from lossparity import doctor, record, registry
 from lossparity.checking import Wanted, plan
 from lossparity.cli import main
 from lossparity.errors import UnavailableError
@@ -181,6 +182,18 @@ def test_doctor_says_what_starts_and_how_to_get_the_rest(monkeypatch: pytest.Mon
     assert "numpy: ready" in result.stdout
     assert "  subnormals: gradual" in result.stdout
     assert "ghost: not installed; get it with: install ghost" in result.stdout
+
+
+@pytest.mark.usefixtures("ghost")
+def test_a_library_that_is_absent_is_named_and_its_framework_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = registered()
+    chosen = {"numpy": found["numpy"], "numpy.scipy": replace(found["numpy.scipy"], missing=("scipy",))}
+    for module in (doctor, registry):
+        monkeypatch.setattr(module, "registered", lambda: chosen)
+    assert "  numpy\n  numpy.scipy  (scipy not installed)\n" in lossparity("list").stdout
+    said = lossparity("doctor", "--no-probe").stdout
+    assert "numpy: ready" in said and "numpy: not installed" not in said
+    assert "numpy.scipy: not installed; get it with: install scipy" in said
 
 
 def changed(old: str, new: str) -> str:

@@ -189,7 +189,7 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["worked-example/softmax/float64@numpy.target", "--target", "none.py:f", "--script"],
         "no such file: none.py",
     ),
-    "two backends": (["worked-example/softmax/float64@numpy*", "--script"], "one backend at a time, not 2"),
+    "several backends": (["worked-example/softmax/float64@numpy*", "--script"], "one backend at a time, not "),
     "no device": (["worked-example/softmax/float64@numpy:cuda", "--script"], "NumPy has no device 'cuda'"),
     "no quantity": (["worked-example/one-hot/float64@numpy#gradient", "--script"], "the check has no gradient"),
 }

@@ -43,8 +43,12 @@ def ghost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("ghost")
 def test_the_frameworks_come_in_a_fixed_order_and_strangers_after_them() -> None:
     names = list(registered())
-    assert names[:8] == [name for f in ("numpy", "torch", "tensorflow", "jax") for name in (f, f"{f}.manual")]
-    assert names[8:] == ["ghost", "here.fast"]
+    own = ["numpy", "torch", "tensorflow", "jax"]
+    assert [name for name in names if "." not in name] == [*own, "ghost"]
+    assert names[-2:] == ["ghost", "here.fast"]
+    frameworks = [Backend.parse(name).framework for name in names[:-2]]
+    assert frameworks == sorted(frameworks, key=own.index)
+    assert {f"{framework}.manual" for framework in own} < set(names)
 
 
 @pytest.mark.usefixtures("ghost")
@@ -54,6 +58,57 @@ def test_a_strangers_backend_is_found_and_nothing_of_it_is_run() -> None:
     assert not found["ghost"].available, "no module named ghost is here"
     assert found["here.fast"].available
     assert known_deviations(["ghost", "here"]) == []
+
+
+@pytest.fixture
+def libraries(ghost: Path) -> Path:
+    """Libraries on a framework that is here: one is here too, with an adapter of its own, and one is not."""
+    adapters = ["here = ghost_backends.on_here:Here", "here.manual = ghost_backends.on_here:Here"]
+    adapters += ["here.library = ghost_backends.on_library:Library", "here.absent = ghost_backends.on_absent:Absent"]
+    requires = "[lossparity.requires]\nhere.library = library\nhere.absent = no_such_module\nnobody = whatever"
+    distribution(ghost.parent, "\n".join([*adapters, requires]), "library-backends")
+    (ghost.parent / "library.py").write_text("raise RuntimeError('the parent ran a library')\n")
+    return ghost
+
+
+@pytest.mark.usefixtures("libraries")
+def test_a_library_on_a_framework_is_here_where_both_are() -> None:
+    found = registered()
+    assert "nobody" not in found
+    assert (found["here.library"].requires, found["here.library"].available) == (("here", "library"), True)
+    assert (found["here.absent"].missing, found["here.absent"].available) == (("no_such_module",), False)
+    assert (found["here"].missing, found["ghost"].missing) == ((), ("ghost",))
+    assert Backend("here") in installed() and Backend("here", "library") not in installed()
+    backends, named = resolve(["here*"])
+    assert Backend("here", "library") in backends and Backend("here", "absent") not in backends
+    assert resolve(["here.absent"]) == ([Backend("here", "absent")], {"here.absent"})
+    assert named == set()
+
+
+@pytest.mark.usefixtures("libraries")
+def test_an_environment_is_the_frameworks_or_that_of_an_adapter_of_its_own() -> None:
+    found = registered()
+    named = {name: found[name].environment for name in ("here", "here.manual", "here.library", "numpy.manual", "ghost")}
+    assert named == {
+        "here": "here",
+        "here.manual": "here",
+        "here.library": "here.library",
+        "numpy.manual": "numpy",
+        "ghost": "ghost",
+    }
+
+
+def test_what_a_library_is_known_for_is_read_with_its_framework(libraries: Path) -> None:
+    path = declare(libraries, ENTRY)
+    path.with_name("library.yaml").write_text(
+        ENTRY.replace("here/a", "library/a").replace("kind: nan", "kind: format\n    package: library")
+    )
+    known = known_deviations(["here"])
+    assert [(one.id, one.package, one.kind) for one in known] == [
+        ("here/a", "", "nan"),
+        ("library/a", "library", "format"),
+    ]
+    assert known_deviations(["numpy-like"]) == []
 
 
 @pytest.mark.usefixtures("ghost")
@@ -73,7 +128,9 @@ def test_a_name_stands_for_itself_and_is_asked_for_by_name() -> None:
 @pytest.mark.usefixtures("ghost")
 def test_a_glob_takes_what_is_here_and_asks_for_nothing_by_name() -> None:
     backends, named = resolve(["numpy*", "ghost*"])
-    assert backends == [Backend("numpy"), Backend("numpy", "manual")]
+    assert Backend("ghost") not in backends
+    assert {backend.framework for backend in backends} == {"numpy"}
+    assert {Backend("numpy"), Backend("numpy", "manual")} <= set(backends)
     assert named == set()
 
 
@@ -156,7 +213,7 @@ def test_a_users_own_file_is_for_every_backend_where_it_names_none(tmp_path: Pat
     path.write_text(ENTRY.replace("framework: here\n", "").replace("    backends: [here.fast]\n", ""))
     (deviation,) = read_known(path)
     assert (deviation.id, deviation.backends) == ("here/a", ("*",))
-    assert deviation.covers("suite/a/x@torch.target+compile", "value", "1.5")
+    assert deviation.covers("suite/a/x@torch.target+compile", "value", {"torch": "1.5"})
 
 
 def test_a_mistake_is_at_the_line_of_its_entry(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def plan(wanted: Wanted) -> Run:
     """
     target, framework = wanted.target, wanted.framework
     target.check()
-    available = {Backend.parse(entry.name).framework: entry.available for entry in registered().values()}
+    available = {entry.requires[0]: entry.requires[0] not in entry.missing for entry in registered().values()}
     if framework not in available:
         raise UsageError(f"unknown framework {framework!r}", hint=suggest(framework, available, "framework"))
     if not available[framework]:

@@ -76,7 +76,8 @@ class Phrases:
     `imports` come first and `settings` after them. `tensor` and `bfloat16` (from 16 bits as uint16) are expressions
     like `to_device`; `call` assigns `value` and `gradient` assigns `gradient` like `vjp`; `numbers` and `format` are
     expressions of a result: its exact values as a NumPy array of binary64, and the name of its format. `version` is
-    an expression too. `bfloat16_imports` are those that bfloat16 alone needs.
+    what is printed after the framework's name: an expression, or several with commas between them. `bfloat16_imports`
+    are those that bfloat16 alone needs.
     """
 
     imports: tuple[str, ...]

@@ -140,11 +140,10 @@ class Judged:
             self._left[str(backend), str(outcomes)] += 1
             return
         flushed = worker.details.get("subnormals") == "flushed"
-        version = worker.details.get(backend.framework, "")
         gathered = self._gathered.setdefault(backend, _Gathered())
         repeatable = backend.device == "cpu"
         found = question.findings(outcomes, flushed=flushed, threshold=self.threshold, repeatable=repeatable)
-        declared = [apply(one, question.check_id(backend), version, self.known) for one in found]
+        declared = [apply(one, question.check_id(backend), worker.details, self.known) for one in found]
         failing = any(one.verdict.failing for one, _ in declared)
         shared = self._shared(question, worker, flushed) if failing else {}
         lines: list[Result] = []

@@ -7,23 +7,26 @@ failure. One that is gone, in a version it was declared for, is stale.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from lossparity.model import Verdict
+from lossparity.model import Backend, Verdict
 from lossparity.plans import Finding
 
 __all__ = ["KINDS", "Deviation", "apply", "unmatched"]
 
-KINDS = ("inf", "nan", "zero", "finite-wrong", "raises", "no-raise", "inconsistent")
+KINDS = ("inf", "nan", "zero", "finite-wrong", "shape", "format", "raises", "no-raise", "inconsistent")
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """One declared deviation; `checks` are globs of `case/format#quantity`, `versions` a range of the framework's."""
+    """One declared deviation; `checks` are globs of `case/format#quantity`, `versions` a range of `package`'s versions.
+
+    `package` is a library that runs on the framework, or the framework itself where it is empty.
+    """
 
     id: str
     backends: tuple[str, ...]
@@ -32,10 +35,12 @@ class Deviation:
     versions: str
     reason: str
     link: str = ""
+    package: str = ""
 
-    def covers(self, check: str, quantity: str, version: str) -> bool:
-        """Whether it declares this quantity of this check (`case/format@backend`) for this framework version."""
+    def covers(self, check: str, quantity: str, details: Mapping[str, str]) -> bool:
+        """Whether it declares this quantity of this check (`case/format@backend`) for these versions, by package."""
         case, _, backend = check.rpartition("@")
+        version = details.get(self.package or Backend.parse(backend).framework, "")
         return (
             any(fnmatch.fnmatchcase(backend, glob) for glob in self.backends)
             and any(fnmatch.fnmatchcase(f"{case}#{quantity}", glob) for glob in self.checks)
@@ -50,9 +55,14 @@ def _within(version: str, versions: str) -> bool:
         return False
 
 
-def apply(finding: Finding, check: str, version: str, known: Sequence[Deviation]) -> tuple[Finding, Deviation | None]:
-    """Turn a failure that is declared into `known`, and a pass that is declared as a deviation into `stale`."""
-    declared = [d for d in known if d.covers(check, finding.quantity, version)]
+def apply(
+    finding: Finding, check: str, details: Mapping[str, str], known: Sequence[Deviation]
+) -> tuple[Finding, Deviation | None]:
+    """Turn a failure that is declared into `known`, and a pass that is declared as a deviation into `stale`.
+
+    `details` is the worker's account of itself, with the version of every package under its name.
+    """
+    declared = [d for d in known if d.covers(check, finding.quantity, details)]
     if not declared:
         return finding, None
     if finding.verdict.failing:

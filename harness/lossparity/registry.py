@@ -1,8 +1,9 @@
 """Which backends there are: found through entry points, by name alone; no adapter's code runs here.
 
 An entry point of the group `lossparity.backends` is one backend: its name is `framework[.variant]`, its value the
-adapter's class. The framework's name is the module that must be importable. Known deviations are data beside the
-adapter: `known_deviations/FRAMEWORK.yaml` in its top-level package.
+adapter's class. The framework's name is the module that must be importable; one of the group `lossparity.requires`, of
+the same name, names another that must be. Known deviations are data beside the adapter, in its top-level package:
+`known_deviations/FRAMEWORK.yaml`, and that of such another module.
 """
 
 from __future__ import annotations
@@ -39,26 +40,42 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Registered:
-    """One registered backend: its name, its adapter as `module:Class`, and whether its framework is importable."""
+    """One registered backend: its name, its adapter as `module:Class`, and whether all that it needs is importable.
+
+    `requires` are the modules that it needs, the framework first, and `missing` those that are not here. `environment`
+    names what the adapter starts: the framework, or the backend itself where its adapter is not the framework's own.
+    """
 
     name: str
     adapter: str
-    available: bool
+    requires: tuple[str, ...]
+    missing: tuple[str, ...]
+    environment: str
+
+    @property
+    def available(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.missing
 
 
 def registered() -> dict[str, Registered]:
     """Return all registered backends by name, the frameworks in the order numpy, torch, tensorflow, jax, others."""
     order = ["numpy", "torch", "tensorflow", "jax"]
-    found = {
-        point.name: Registered(point.name, point.value, _importable(Backend.parse(point.name).framework))
-        for point in importlib.metadata.entry_points(group="lossparity.backends")
-    }
+    adapters = {point.name: point.value for point in importlib.metadata.entry_points(group="lossparity.backends")}
+    more = {point.name: point.value for point in importlib.metadata.entry_points(group="lossparity.requires")}
+
+    def described(name: str) -> Registered:
+        framework = Backend.parse(name).framework
+        requires = (framework, more[name]) if name in more else (framework,)
+        missing = tuple(module for module in requires if not _importable(module))
+        own = adapters.get(framework, adapters[name]) != adapters[name]
+        return Registered(name, adapters[name], requires, missing, name if own else framework)
 
     def place(name: str) -> tuple[int, str]:
         framework = Backend.parse(name).framework
         return (order.index(framework) if framework in order else len(order), name)
 
-    return {name: found[name] for name in sorted(found, key=place)}
+    return {name: described(name) for name in sorted(adapters, key=place)}
 
 
 _COMPILERS = {"torch": "compile", "jax": "jit", "tensorflow": "xla", "numpy": ""}
@@ -116,6 +133,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     reason: str
     backends: tuple[str, ...] = ("*",)
     link: str = ""
+    package: str = ""
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -134,13 +152,11 @@ def report_writer(name: str) -> Callable[[Record, Path], None]:
 
 def known_deviations(frameworks: Iterable[str]) -> list[Deviation]:
     """Read the known deviations that the adapters of these frameworks declare."""
-    folders = {Backend.parse(r.name).framework: _folder(r.adapter) for r in registered().values()}
-    found: list[Deviation] = []
-    for framework in sorted(set(frameworks)):
-        folder = folders.get(framework)
-        if folder is not None and (folder / f"{framework}.yaml").is_file():
-            found += read_known(folder / f"{framework}.yaml")
-    return found
+    wanted = set(frameworks)
+    backends = [r for r in registered().values() if r.requires[0] in wanted]
+    folders = {module: _folder(r.adapter) for r in backends for module in r.requires}
+    files = [folder / f"{module}.yaml" for module, folder in sorted(folders.items()) if folder is not None]
+    return [deviation for file in files if file.is_file() for deviation in read_known(file)]
 
 
 def _folder(adapter: str) -> Path | None:

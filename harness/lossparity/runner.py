@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lossparity import __version__
 from lossparity.errors import UsageError
@@ -165,7 +165,8 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
 def _introduce(worker: Worker, checks: Mapping[Backend, int], writer: Writer, summary: Summary) -> bool:
     """Record a worker's account of itself; false when it is not there, and none of its checks can be made."""
     first = next(iter(checks))
-    name = str(Backend(first.framework, "", first.device))
+    entry = registered().get(first.implementation)
+    name = str(replace(Backend.parse(entry.environment if entry else first.framework), device=first.device))
     ready = worker.wait_ready()
     writer.append(Environment(name, ready, dict(worker.details), worker.unavailable))
     if worker.refused:

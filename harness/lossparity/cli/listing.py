@@ -24,7 +24,8 @@ def list_(globs: tuple[str, ...], paths: tuple[Path, ...]) -> None:
         return
     click.echo("backends")
     for backend in registry.registered().values():
-        state = "" if backend.available else "  (not installed)"
+        lacking = "" if backend.requires[0] in backend.missing else f"{', '.join(backend.missing)} "
+        state = "" if backend.available else f"  ({lacking}not installed)"
         click.echo(f"  {backend.name}{state}")
     click.echo("suites")
     for suite in suites:

@@ -185,8 +185,7 @@ def _expected(about: Reproduced, finding: Finding) -> Iterator[str]:
 
 
 def _declared(about: Reproduced, findings: Sequence[Finding], known: Sequence[Deviation]) -> list[Deviation]:
-    version = about.details.get(about.backend.framework, "")
-    found = [apply(finding, about.check, version, known) for finding in findings]
+    found = [apply(finding, about.check, about.details, known) for finding in findings]
     return list(
         dict.fromkeys(deviation for finding, deviation in found if deviation and finding.verdict is Verdict.KNOWN)
     )

@@ -171,8 +171,8 @@ def _call(about: Reproduced, findings: Sequence[Finding]) -> Iterator[str]:
     def numbers(tensor: str) -> str:
         return str(phrases["numbers"].format(tensor=tensor))
 
-    versions = dict.fromkeys([f'"{about.backend.framework}", {phrases["version"]}', '"numpy", np.__version__'])
-    yield f'print({", ".join(versions)}, "python", sys.version.split()[0])'
+    numpy = "" if about.backend.framework == "numpy" else '"numpy", np.__version__, '
+    yield f'print("{about.backend.framework}", {phrases["version"]}, {numpy}"python", sys.version.split()[0])'
     modified = any(finding.kind == "modified" for finding in findings)
     if modified:
         yield f"before = np.array({numbers(first)})"
