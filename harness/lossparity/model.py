@@ -123,7 +123,8 @@ class Case:
 
     `inputs` holds the first argument (`logits`, `log_probs`), and where given `target`, `probabilities`, `weight` and
     `upstream`, as nested tuples of numbers or a recipe. `one_of` names the permitted choices; when empty the
-    certified reference is what is expected. `compiled`: compiled modes run it too.
+    certified reference is what is expected. `compiled`: compiled modes run it too. `target_format` is the integer
+    format in which class indices come.
     """
 
     id: str
@@ -139,6 +140,7 @@ class Case:
     published: Optional[Published]
     source: str
     compiled: bool = False
+    target_format: str = "int64"
 
 
 @dataclass(frozen=True, eq=False)

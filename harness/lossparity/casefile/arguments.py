@@ -10,6 +10,7 @@ from lossparity.casefile.inputs import Input, read_input
 from lossparity.casefile.nodes import CaseError, Node, Scalar, Table
 from lossparity.casefile.values import choice, integer, listing, number, table, text
 from lossparity.errors import suggest
+from lossparity.formats import INTEGERS
 from lossparity.spec import OPERATIONS, REDUCTIONS, Operation
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def argument_names(operation: Operation) -> tuple[str, ...]:
     return (
         operation.first,
         *target_names(operation),
+        *(("target_format",) if operation.target else ()),
         *operation.keywords,
         *(("upstream",) if operation.differentiable else ()),
     )
@@ -54,8 +56,8 @@ def check_name(key: Scalar, operation: Operation, known: tuple[str, ...], noun: 
 
 def _smoothing(node: Node, what: str) -> float:
     value = number(node, what)
-    if not 0 <= value <= 1:
-        raise CaseError(node, f"{what} must be between 0 and 1, not {value}")
+    if not math.isfinite(value):
+        raise CaseError(node, f"{what} must be finite, not {value}")
     return value
 
 
@@ -63,10 +65,15 @@ def _reduction(node: Node, what: str) -> str:
     return choice(node, what, REDUCTIONS, "reduction")
 
 
+def _target_format(node: Node, what: str) -> str:
+    return choice(node, what, INTEGERS, "format")
+
+
 _KEYWORDS: Mapping[str, Callable[[Node, str], Keyword]] = {
     "ignore_index": integer,
     "label_smoothing": _smoothing,
     "reduction": _reduction,
+    "target_format": _target_format,
 }
 
 
