@@ -206,7 +206,8 @@ def test_a_script_gets_the_same_bits_and_the_same_verdict_without_lossparity(
 def test_what_is_more_than_a_call_is_refused(check: str, why: str, cases: list[Case]) -> None:
     case, fmt, backend = check_parts(check, cases)
     with workers_for(Run([Backend(backend)], [case])) as workers:
-        about = reproduced(*workers, Backend(backend), Question(case, fmt))
+        (worker,) = workers
+        about = reproduced(worker, Backend(backend), Question(case, fmt))
     with pytest.raises(UsageError, match=why):
         script(about)
 

@@ -137,7 +137,8 @@ def _log_softmax(x: Tensor) -> Tensor:
 
 def _reduced(losses: Tensor, divisor: Any, reduction: str) -> Tensor:
     total = losses if reduction == "none" else jnp.sum(losses)
-    return total / divisor if reduction == "mean" else total
+    # Where the weights add up to 0 smoothing may leave something above the divisor: that is NaN, and no infinity.
+    return jnp.where(divisor == 0, jnp.nan, total / divisor) if reduction == "mean" else total
 
 
 def _selected(target: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:

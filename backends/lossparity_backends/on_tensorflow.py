@@ -147,7 +147,11 @@ def _log_softmax(x: Tensor) -> Tensor:
 
 def _reduced(losses: Tensor, divisor: Any, reduction: str) -> Tensor:
     total = losses if reduction == "none" else tf.reduce_sum(losses)
-    return total / tf.cast(divisor, total.dtype) if reduction == "mean" else total
+    if reduction != "mean":
+        return total
+    # Where the weights add up to 0 smoothing may leave something above the divisor: that is NaN, and no infinity.
+    by = tf.cast(divisor, total.dtype)
+    return tf.where(by == 0, tf.constant(float("nan"), total.dtype), total / by)
 
 
 def _last(x: Tensor) -> Tensor:

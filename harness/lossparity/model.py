@@ -123,10 +123,11 @@ class Case:
 
     `inputs` holds the first argument (`logits`, `log_probs`), and where given `target`, `probabilities`, `weight` and
     `upstream`, as nested tuples of numbers or a recipe. `one_of` names the permitted choices; when empty the
-    certified reference is what is expected. `compiled`: compiled modes run it too. `layout` is how the inputs lie in
-    memory (empty: in C order). With a `scale`, a power of two, the logits are computed inside of what is called: it
-    gets them divided by the scale and multiplies. `relation` names what several calls must have in common, in place of
-    the value. `link` is where somebody reported it.
+    certified reference is what is expected. `compiled`: compiled modes run it too. `target_format` is the integer
+    format in which class indices come. `layout` is how the inputs lie in memory (empty: in C order). With a `scale`, a
+    power of two, the logits are computed inside of what is called: it gets them divided by the scale and multiplies.
+    `relation` names what several calls must have in common, in place of the value. `link` is where somebody reported
+    it.
     """
 
     id: str
@@ -142,6 +143,7 @@ class Case:
     published: Optional[Published]
     source: str
     compiled: bool = False
+    target_format: str = "int64"
     layout: str = ""
     scale: float = 1.0
     relation: str = ""
