@@ -16,9 +16,11 @@ from packaging.version import InvalidVersion, Version
 from lossparity.model import Verdict
 from lossparity.plans import Finding
 
-__all__ = ["KINDS", "Deviation", "apply", "unmatched"]
+__all__ = ["KINDS", "TODO", "Deviation", "apply", "unmatched"]
 
 KINDS = ("inf", "nan", "zero", "finite-wrong", "raises", "no-raise")
+TODO = "TODO"
+"""How the reason of a proposed declaration begins, until somebody has found it out."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +37,21 @@ class Deviation:
 
     def covers(self, check: str, quantity: str, version: str) -> bool:
         """Whether it declares this quantity of this check (`case/format@backend`) for this framework version."""
+        return self.matches(check, quantity) and self.within(version)
+
+    def matches(self, check: str, quantity: str) -> bool:
+        """Whether it is about this quantity of this check, in whatever version."""
         case, _, backend = check.rpartition("@")
-        return (
-            any(fnmatch.fnmatchcase(backend, glob) for glob in self.backends)
-            and any(fnmatch.fnmatchcase(f"{case}#{quantity}", glob) for glob in self.checks)
-            and _within(version, self.versions)
+        return any(fnmatch.fnmatchcase(backend, glob) for glob in self.backends) and any(
+            fnmatch.fnmatchcase(f"{case}#{quantity}", glob) for glob in self.checks
         )
 
-
-def _within(version: str, versions: str) -> bool:
-    try:
-        return SpecifierSet(versions).contains(Version(version), prereleases=True)
-    except InvalidVersion:
-        return False
+    def within(self, version: str) -> bool:
+        """Whether a version is in its range; false of what is no version."""
+        try:
+            return SpecifierSet(self.versions).contains(Version(version), prereleases=True)
+        except InvalidVersion:
+            return False
 
 
 def apply(finding: Finding, check: str, version: str, known: Sequence[Deviation]) -> tuple[Finding, Deviation | None]:
@@ -70,14 +74,4 @@ def apply(finding: Finding, check: str, version: str, known: Sequence[Deviation]
 
 def unmatched(known: Iterable[Deviation], checks: Sequence[tuple[str, str]]) -> list[Deviation]:
     """Return the deviations whose globs match none of the (check, quantity) pairs: a mistake in the declaration."""
-    return [
-        d
-        for d in known
-        if not any(
-            fnmatch.fnmatchcase(check.rpartition("@")[2], backend)
-            and fnmatch.fnmatchcase(f"{check.rpartition('@')[0]}#{quantity}", glob)
-            for check, quantity in checks
-            for backend in d.backends
-            for glob in d.checks
-        )
-    ]
+    return [d for d in known if not any(d.matches(check, quantity) for check, quantity in checks)]

@@ -21,7 +21,7 @@ import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from lossparity.errors import UnavailableError, UsageError, suggest
-from lossparity.known import KINDS, Deviation
+from lossparity.known import KINDS, TODO, Deviation
 from lossparity.model import Backend
 from lossparity.record import Record
 
@@ -30,6 +30,7 @@ __all__ = [
     "compiler",
     "installed",
     "known_deviations",
+    "known_files",
     "read_known",
     "registered",
     "report_writer",
@@ -134,12 +135,22 @@ def report_writer(name: str) -> Callable[[Record, Path], None]:
 
 def known_deviations(frameworks: Iterable[str]) -> list[Deviation]:
     """Read the known deviations that the adapters of these frameworks declare."""
-    folders = {Backend.parse(r.name).framework: _folder(r.adapter) for r in registered().values()}
+    files = known_files()
     found: list[Deviation] = []
     for framework in sorted(set(frameworks)):
-        folder = folders.get(framework)
-        if folder is not None and (folder / f"{framework}.yaml").is_file():
-            found += read_known(folder / f"{framework}.yaml")
+        path = files.get(framework)
+        if path is not None and path.is_file():
+            found += read_known(path)
+    return found
+
+
+def known_files() -> dict[str, Path | None]:
+    """Return where each registered framework's known deviations are, or would be; None where there is no place."""
+    found: dict[str, Path | None] = {}
+    for one in registered().values():
+        framework = Backend.parse(one.name).framework
+        folder = _folder(one.adapter)
+        found[framework] = found.get(framework) or (folder / f"{framework}.yaml" if folder else None)
     return found
 
 
@@ -169,6 +180,9 @@ def read_known(path: Path) -> list[Deviation]:
         if entry.kind not in KINDS:
             hint = suggest(entry.kind, KINDS, "kind")
             raise UsageError(f"{entry.id}: unknown kind {entry.kind!r}", where=where, hint=hint)
+        if not entry.reason.strip() or entry.reason.startswith(TODO):
+            hint = "say why it deviates, once an independent computation has confirmed it"
+            raise UsageError(f"{entry.id}: no reason is given yet", where=where, hint=hint)
         try:
             SpecifierSet(entry.versions)
         except InvalidSpecifier as error:
