@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import textwrap
 from typing import Any
 
@@ -37,7 +38,7 @@ def rewritten(text: str, proposal: Proposal) -> str:
         return head + "".join(_entry(deviation) for deviation in proposal.after)
     lines = text.splitlines(keepends=True)
     nodes = _nodes(text)
-    starts = [node.start_mark.line for node in nodes]
+    starts = [_start(node, lines) for node in nodes]
     ends = [*starts[1:], len(lines)]
     written = []
     for deviation, place in proposal.entries:
@@ -45,12 +46,7 @@ def rewritten(text: str, proposal: Proposal) -> str:
             written.append(_entry(deviation))
         else:
             own = lines[starts[place] : ends[place]]
-            before = proposal.before[place]
-            if deviation.backends != before.backends:
-                own = _changed(own, nodes[place], "backends", f"{json.dumps(list(deviation.backends))}\n")
-            if deviation.checks != before.checks:
-                own = _changed(own, nodes[place], "checks", _checks(deviation.checks))
-            written.append("".join(own))
+            written.append(_revised(own, starts[place], nodes[place], proposal.before[place], deviation))
     head = "".join(lines[: starts[0]])
     return head + "".join(written) if written else head.rstrip() + " []\n"
 
@@ -61,15 +57,30 @@ def _nodes(text: str) -> list[Any]:
     return next(list(value.value) for key, value in root.value if key.value == "deviations")
 
 
-def _changed(own: list[str], node: Any, name: str, value: str) -> list[str]:
-    """Put another value behind a key of an entry, whose lines these are."""
-    first = node.start_mark.line
-    key, old = next((key, value) for key, value in node.value if key.value == name)
-    # A block sequence ends where the next thing begins, its last element where it ends itself.
-    last = old.value[-1].end_mark.line if old.value and not old.flow_style else old.end_mark.line
-    start = key.start_mark.line - first
-    line = own[start][: key.start_mark.column] + f"{name}:" + ("" if value.startswith("\n") else " ") + value
-    return [*own[:start], line, *own[last - first + 1 :]]
+def _start(node: Any, lines: list[str]) -> int:
+    """Return the line at which an entry begins: that of the comment above it, where it has one."""
+    start: int = node.start_mark.line
+    while lines[start - 1].lstrip().startswith("#"):
+        start -= 1
+    return start
+
+
+def _revised(own: list[str], first: int, node: Any, before: Deviation, after: Deviation) -> str:
+    """Return an entry, whose lines these are from the `first` on, with what changes of it."""
+    if after == before:
+        return "".join(own)
+    wanted = {"backends": f" {_names(after.backends)}\n", "checks": _checks(after.checks)}
+    changed = {name: value for name, value in wanted.items() if getattr(after, name) != getattr(before, name)}
+    found = [(key, value) for key, value in node.value if key.value in changed]
+    if node.flow_style or len(found) < len(changed):
+        return _entry(after)
+    # From the end on, so that the places of the others stay right.
+    for key, value in reversed(found):
+        # A block sequence ends where the next thing begins, its last element where it ends itself.
+        end = value.end_mark if value.flow_style or not value.value else value.value[-1].end_mark
+        start, last = key.start_mark.line - first, end.line - first
+        own = [*own[:start], f"{own[start][: key.start_mark.column]}{key.value}:{changed[key.value]}", *own[last + 1 :]]
+    return "".join(own)
 
 
 def _entry(deviation: Deviation) -> str:
@@ -81,16 +92,20 @@ def _entry(deviation: Deviation) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    names = ", ".join(name if name.replace(".", "").isalnum() else json.dumps(name) for name in deviation.backends)
     return (
         f"  - id: {deviation.id}\n"
-        f"    backends: [{names}]\n"
+        f"    backends: {_names(deviation.backends)}\n"
         f"    kind: {deviation.kind}\n"
         f'    versions: "{deviation.versions}"\n'
         f"    reason: >-\n{reason}\n"
         + (f"    link: {deviation.link}\n" if deviation.link else "")
         + f"    checks:{_checks(deviation.checks)}"
     )
+
+
+def _names(backends: tuple[str, ...]) -> str:
+    names = (name if re.fullmatch(r"\w[\w.+-]*", name) else json.dumps(name) for name in backends)
+    return f"[{', '.join(names)}]"
 
 
 def _checks(checks: tuple[str, ...]) -> str:

@@ -282,7 +282,7 @@ def _fresh(answers: _Answers, keys: set[str], known: Sequence[Deviation], record
         if other:
             elsewhere.setdefault(group, other)
         said.setdefault(group, cause.said if cause else result.message)
-    for (name, kind), theirs in sorted(groups.items()):
+    for (name, kind), theirs in sorted(groups.items(), key=lambda group: (group[0][0].lower(), group[0][1])):
         if not answers.version:
             raise UsageError(f"the record does not say which version {answers.backend} has")
         reason = f"{TODO}: say why. {len(theirs)} results, the simplest {min(theirs, key=lambda k: (len(k), k))}."
