@@ -20,8 +20,8 @@ from click.testing import CliRunner, Result
 from lossparity import doctor, record, registry
 from lossparity.checking import Wanted, plan
 from lossparity.cli import main
-from lossparity.errors import UnavailableError
-from lossparity.registry import registered
+from lossparity.errors import UnavailableError, UsageError
+from lossparity.registry import known_deviations, known_files, read_known, registered
 from lossparity.suite import built_in, load
 from lossparity.target import Target
 from test_registry import distribution
@@ -526,3 +526,89 @@ def test_an_interrupted_run_leaves_a_readable_record_and_no_worker(folder: Path,
     assert got.broken == ""
     assert [r.check for r in got.results[:2]] == ["mine/a/float64@numpy", "mine/a/float64@math"]
     assert {r.verdict for r in got.results} == {"pass"}, "the check that was cut off is no crash"
+
+
+def recorded(**changes: str) -> Path:
+    """Run a chain by hand on one case that it gets wrong; `changes` are made in the record's text."""
+    arguments = ("run", "-b", "numpy.manual", "--case", "half-precision/exp-overflow", "--no-cache")
+    lossparity(*arguments)
+    path = Path("lossparity-results/run.jsonl")
+    text = path.read_text()
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    return path
+
+
+def test_known_lists_what_is_declared_with_the_number_of_its_checks() -> None:
+    got = lossparity("known")
+    assert got.exit_code == 0, got.output
+    lines = [line.split("  ") for line in got.output.splitlines()]
+    declared = known_deviations(known_files())
+    assert [line[0] for line in lines] == [d.id for d in declared] and len(declared) > 20
+    assert all(int(line[4].split()[0]) > 0 for line in lines)
+
+
+def test_known_fails_where_a_declaration_matches_no_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = dict(known_files())
+    broken = tmp_path / "numpy.yaml"
+    assert files["numpy"] is not None
+    broken.write_text(files["numpy"].read_text().replace("half-precision/exp-overflow*", "half-precision/exp-ovrflow*"))
+    monkeypatch.setattr("lossparity.registry.known_files", lambda: {"numpy": broken})
+    assert lossparity("known").exit_code == 0, "the entry has other patterns"
+    broken.write_text(
+        "framework: numpy\ndeviations:\n"
+        '  - {id: numpy/a/nan, kind: nan, versions: ">=1", reason: So it is, checks: ["half-precision/ex-over*"]}\n'
+    )
+    got = lossparity("known")
+    assert (got.exit_code, got.stderr) == (
+        1,
+        "lossparity: numpy/a/nan matches no check: a mistake in the declaration\n",
+    )
+
+
+def test_known_update_of_a_record_in_which_all_is_as_declared_proposes_nothing(folder: Path) -> None:
+    got = lossparity("known", "--update", str(recorded()), "--write", "-o", str(folder / "out"))
+    assert got.exit_code == 0, got.output
+    said = re.fullmatch(r"numpy\.yaml: nothing to change, \d+ patterns\n  written: (.+)\n", got.output)
+    own = known_files()["numpy"]
+    assert said and own is not None and Path(said[1]).read_bytes() == own.read_bytes()
+
+
+def test_known_update_prints_a_diff_and_writes_only_when_told(folder: Path) -> None:
+    own = known_files()["numpy"]
+    assert own is not None
+    before = own.read_bytes()
+    # What was NaN comes out as inf.
+    path = recorded(**{'"cause":"nan"': '"cause":"inf"', '"verdict":"known"': '"verdict":"fail"'})
+    got = lossparity("known", "--update", str(path))
+    assert got.exit_code == 0, got.output
+    assert '-      - "half-precision/exp-overflow*#*"\n' in got.output
+    assert "+    reason: >-\n+      TODO: say why." in got.output
+    assert "  new, without a reason yet: numpy.manual/by-hand-nan-nan/inf\n" in got.output
+    assert own.read_bytes() == before
+    lossparity("known", "--update", str(path), "--write", "-o", str(folder / "out"))
+    assert own.read_bytes() == before
+    with pytest.raises(UsageError, match="no reason is given yet"):
+        read_known(folder / "out" / "numpy.yaml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--write",), "nothing would be written"),
+        (("--update", "cut.jsonl", "-o", "out"), "nothing would be written"),
+        (("--update", "none.jsonl"), "none.jsonl: the record cannot be read: No such file or directory"),
+        (("--update", "mine.yaml"), "not a lossparity record"),
+        (("--update", "cut.jsonl"), "the record is incomplete"),
+        (("--update", "ghost.jsonl"), "nobody here registers the framework 'ghost'"),
+    ],
+)
+def test_known_refuses_what_it_cannot_use(arguments: tuple[str, ...], said: str) -> None:
+    text = recorded().read_text()
+    Path("cut.jsonl").write_text("\n".join(text.splitlines()[:-1]))
+    Path("ghost.jsonl").write_text(text.replace("numpy.manual", "ghost.manual"))
+    got = lossparity("known", *arguments)
+    assert (got.exit_code, got.stdout) == (2, "")
+    assert said in got.stderr

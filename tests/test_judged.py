@@ -269,6 +269,14 @@ class TestSummary:
         assert summary.unsupported == {"no weight": 2, NOT_DECLARED: 2, f"jax {NO_LAYOUTS}": 2}
         assert summary.judged == 2
 
+    def test_choices_are_counted_by_clause_and_backend(self) -> None:
+        summary = Summary()
+        for backend, choice in (("a", "nan"), ("a", "nan"), ("a", "limit"), ("b", "limit"), ("b", "")):
+            known = ("S5", "IEEE 754", "softmax", backend, "float32", "pass", "produced")
+            summary.add(Result("s/x/float32@a", "value", "s/x", *known, choice=choice))
+            summary.add(Result("s/x/float32@a", "gradient", "s/x", *known, choice="nan"))
+        assert summary.choices == {"S5": {"a": {"nan": 2, "limit": 1}, "b": {"limit": 1}}}
+
     @pytest.mark.parametrize(
         ("answer", "strict", "code"),
         [

@@ -13,6 +13,7 @@ from lossparity.registry import (
     compiler,
     installed,
     known_deviations,
+    known_files,
     read_known,
     registered,
     report_writer,
@@ -182,12 +183,21 @@ def test_known_deviations_lie_beside_the_adapter(ghost: Path) -> None:
     assert (deviation.id, deviation.backends, deviation.kind, deviation.link) == ("here/a", ("here.fast",), "nan", "")
 
 
+def test_where_known_deviations_are_is_said_of_every_framework(ghost: Path) -> None:
+    files = known_files()
+    assert {"numpy", "torch", "tensorflow", "jax", "keras", "optax", "scipy"} <= set(files)
+    assert files["here"] == ghost / "known_deviations" / "here.yaml"
+    assert all(path is not None and path.is_file() for name, path in files.items() if name != "here")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message", "hint"),
     [
         ("kind: nan", "kind: nann", "here/a: unknown kind 'nann'", "did you mean 'nan'?"),
         ('">=1,<2"', '"newest"', "here/a: Invalid specifier", "as in"),
         ("    reason: It divides by zero.\n", "", "missing required field `reason`", ""),
+        ("It divides by zero.", "'TODO: say why.'", "here/a: no reason is given yet", "confirmed"),
+        ("It divides by zero.", "''", "here/a: no reason is given yet", "say why"),
         ("    kind: nan", "    knd: nan\n    kind: nan", "unknown field `knd`", ""),
         ("[here.fast]", "here.fast", "Expected `array`", ""),
         ("[here.fast]", "[here.fast", "not a file of known deviations", ""),
@@ -240,4 +250,5 @@ def test_a_file_in_the_current_folder_declares_nothing(tmp_path: Path, monkeypat
     for name in ("single", "missing"):
         (tmp_path / f"{name}.yaml").write_text(ENTRY)
     monkeypatch.chdir(tmp_path)
+    assert (known_files()["single"], known_files()["missing"]) == (None, None)
     assert known_deviations(["single", "missing", "nobody"]) == []

@@ -19,7 +19,7 @@ from lossparity.judge import BINS
 from lossparity.judged import Summary
 from lossparity.known import Deviation
 from lossparity.model import Backend, Case, Grade, Verdict
-from lossparity.record import NotTested, Record, Result, Writer, read
+from lossparity.record import Choice, NotTested, Record, Result, Writer, read
 from lossparity.runner import UNTAGGED, Run, run
 from lossparity.target import Target
 from lossparity.target.supports import NOT_DECLARED
@@ -138,6 +138,24 @@ def test_the_record_has_its_header_first_and_its_footer_last(every: Ran) -> None
     assert record.environments[0].details["numpy"] == np.__version__
     assert record.footer is not None
     assert record.footer.exit_code == every.summary.exit_code == 1
+
+
+def test_choices_are_in_the_footer_by_clause_and_backend(tmp_path: Path) -> None:
+    inf, masked = ((np.inf, 0.0),), ((-np.inf, -np.inf),)
+    open_ = [
+        case("inf", 0, clause="S5", inputs={"logits": inf}, one_of=("limit", "nan"), gradient=True),
+        case("log", 0, clause="S5", operation="log_softmax", inputs={"logits": inf}, one_of=("nan", "limit")),
+        case("masked", 0, clause="S6", inputs={"logits": masked}, one_of=("nan", "masked")),
+        case("plain", 0),
+    ]
+    got = ran(tmp_path, open_, ("numpy", "numpy.target"))
+    assert got.record.footer is not None
+    assert got.record.footer.choices == [
+        Choice("S5", "numpy", {"nan": 2}),
+        Choice("S5", "numpy.target", {"nan": 1}),
+        Choice("S6", "numpy", {"nan": 1}),
+        Choice("S6", "numpy.target", {"nan": 1}),
+    ], [(r.check, r.verdict, r.choice, r.message) for r in got.record.results]
 
 
 def test_check_and_quantity_are_the_key_of_a_result(every: Ran) -> None:

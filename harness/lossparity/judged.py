@@ -45,7 +45,8 @@ def silent(_question: Question, _finding: Finding, _result: Result) -> None:
 class Summary:
     """How a run ended: results by verdict, failures in order and by cause, and what was left out.
 
-    `must` counts each backend's results under must-clauses, and those of them that were supported.
+    `must` counts each backend's results under must-clauses, and those of them that were supported; `choices`, by
+    clause and backend, which value it gives where the clause leaves it open.
     """
 
     counts: Counter[Verdict] = field(default_factory=Counter)
@@ -54,6 +55,7 @@ class Summary:
     failures: list[Result] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
     known: dict[str, list[Result]] = field(default_factory=dict)
+    choices: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
     unsupported: Counter[str] = field(default_factory=Counter)
     must: dict[str, tuple[int, int]] = field(default_factory=dict)
     not_tested: list[NotTested] = field(default_factory=list)
@@ -76,6 +78,10 @@ class Summary:
             self.failures.append(result)
         if verdict is Verdict.KNOWN:
             self.known.setdefault(result.deviation, []).append(result)
+        # The spec leaves a gradient open wherever the value is a choice: it fits the first permitted one, or several.
+        if result.choice and result.quantity == "value":
+            by_backend = self.choices.setdefault(result.clause, {})
+            by_backend.setdefault(result.backend, Counter())[result.choice] += 1
         if verdict is Verdict.UNSUPPORTED:
             self.unsupported[result.message] += 1
         # What a function is not declared for is no gap in what it is, nor what its framework keeps from anybody.

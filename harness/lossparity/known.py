@@ -16,9 +16,11 @@ from packaging.version import InvalidVersion, Version
 from lossparity.model import Backend, Verdict
 from lossparity.plans import Finding
 
-__all__ = ["KINDS", "Deviation", "apply", "unmatched"]
+__all__ = ["KINDS", "TODO", "Deviation", "apply", "unmatched"]
 
 KINDS = ("inf", "nan", "zero", "finite-wrong", "shape", "format", "raises", "no-raise", "inconsistent")
+TODO = "TODO"
+"""How the reason of a proposed declaration begins, until somebody has found it out."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,22 @@ class Deviation:
 
     def covers(self, check: str, quantity: str, details: Mapping[str, str]) -> bool:
         """Whether it declares this quantity of this check (`case/format@backend`) for these versions, by package."""
+        return self.matches(check, quantity) and self.within(details, Backend.parse(check.rpartition("@")[2]))
+
+    def matches(self, check: str, quantity: str) -> bool:
+        """Whether it is about this quantity of this check, in whatever version."""
         case, _, backend = check.rpartition("@")
-        version = details.get(self.package or Backend.parse(backend).framework, "")
-        return (
-            any(fnmatch.fnmatchcase(backend, glob) for glob in self.backends)
-            and any(fnmatch.fnmatchcase(f"{case}#{quantity}", glob) for glob in self.checks)
-            and _within(version, self.versions)
+        return any(fnmatch.fnmatchcase(backend, glob) for glob in self.backends) and any(
+            fnmatch.fnmatchcase(f"{case}#{quantity}", glob) for glob in self.checks
         )
 
-
-def _within(version: str, versions: str) -> bool:
-    try:
-        return SpecifierSet(versions).contains(Version(version), prereleases=True)
-    except InvalidVersion:
-        return False
+    def within(self, details: Mapping[str, str], backend: Backend) -> bool:
+        """Whether a backend's version is in its range; false of what is no version."""
+        version = details.get(self.package or backend.framework, "")
+        try:
+            return SpecifierSet(self.versions).contains(Version(version), prereleases=True)
+        except InvalidVersion:
+            return False
 
 
 def apply(
@@ -80,14 +84,4 @@ def apply(
 
 def unmatched(known: Iterable[Deviation], checks: Sequence[tuple[str, str]]) -> list[Deviation]:
     """Return the deviations whose globs match none of the (check, quantity) pairs: a mistake in the declaration."""
-    return [
-        d
-        for d in known
-        if not any(
-            fnmatch.fnmatchcase(check.rpartition("@")[2], backend)
-            and fnmatch.fnmatchcase(f"{check.rpartition('@')[0]}#{quantity}", glob)
-            for check, quantity in checks
-            for backend in d.backends
-            for glob in d.checks
-        )
-    ]
+    return [d for d in known if not any(d.matches(check, quantity) for check, quantity in checks)]

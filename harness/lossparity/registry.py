@@ -22,7 +22,7 @@ import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from lossparity.errors import UnavailableError, UsageError, suggest
-from lossparity.known import KINDS, Deviation
+from lossparity.known import KINDS, TODO, Deviation
 from lossparity.model import Backend
 from lossparity.record import Record
 
@@ -31,6 +31,7 @@ __all__ = [
     "compiler",
     "installed",
     "known_deviations",
+    "known_files",
     "read_known",
     "registered",
     "report_writer",
@@ -51,6 +52,11 @@ class Registered:
     requires: tuple[str, ...]
     missing: tuple[str, ...]
     environment: str
+
+    @property
+    def judged(self) -> str:
+        """The module whose work it is."""
+        return self.requires[-1]
 
     @property
     def available(self) -> bool:
@@ -152,11 +158,23 @@ def report_writer(name: str) -> Callable[[Record, Path], None]:
 
 def known_deviations(frameworks: Iterable[str]) -> list[Deviation]:
     """Read the known deviations that the adapters of these frameworks declare."""
-    wanted = set(frameworks)
-    backends = [r for r in registered().values() if r.requires[0] in wanted]
-    folders = {module: _folder(r.adapter) for r in backends for module in r.requires}
-    files = [folder / f"{module}.yaml" for module, folder in sorted(folders.items()) if folder is not None]
-    return [deviation for file in files if file.is_file() for deviation in read_known(file)]
+    wanted, files = set(frameworks), known_files()
+    modules = {module for r in registered().values() if r.requires[0] in wanted for module in r.requires}
+    there = [path for module in sorted(modules) if (path := files.get(module)) and path.is_file()]
+    return [deviation for path in there for deviation in read_known(path)]
+
+
+def known_files() -> dict[str, Path | None]:
+    """Return where the known deviations of each module that is judged are, or would be; None where there is no place.
+
+    A backend's are in the file of the module that it judges: those of `torch.keras` in `keras.yaml`.
+    """
+    found: dict[str, Path | None] = {}
+    for one in registered().values():
+        folder = _folder(one.adapter)
+        for module in one.requires:
+            found[module] = found.get(module) or (folder / f"{module}.yaml" if folder else None)
+    return found
 
 
 def _folder(adapter: str) -> Path | None:
@@ -185,6 +203,9 @@ def read_known(path: Path) -> list[Deviation]:
         if entry.kind not in KINDS:
             hint = suggest(entry.kind, KINDS, "kind")
             raise UsageError(f"{entry.id}: unknown kind {entry.kind!r}", where=where, hint=hint)
+        if not entry.reason.strip() or entry.reason.startswith(TODO):
+            hint = "say why it deviates, once an independent computation has confirmed it"
+            raise UsageError(f"{entry.id}: no reason is given yet", where=where, hint=hint)
         try:
             SpecifierSet(entry.versions)
         except InvalidSpecifier as error:

@@ -21,7 +21,7 @@ from lossparity.known import Deviation
 from lossparity.lines import case_line
 from lossparity.model import Backend, Case, Grade, Outcome
 from lossparity.plans import Question
-from lossparity.record import VERSION, Environment, Footer, Header, NotTested, Writer
+from lossparity.record import VERSION, Choice, Environment, Footer, Header, NotTested, Writer
 from lossparity.reference import Remember, computed
 from lossparity.reference.conventions import SPEC, Convention
 from lossparity.registry import registered
@@ -158,7 +158,12 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
     summary.finish(plan.named, strict_known=plan.strict_known, strict_undecided=plan.strict_undecided)
     seconds = round(time.monotonic() - began, 3)
     counts = {verdict.value: n for verdict, n in summary.counts.items()}
-    writer.append(Footer(counts, summary.not_tested, seconds, summary.exit_code, summary.causes))
+    choices = [
+        Choice(clause, backend, dict(chosen))
+        for clause, by_backend in sorted(summary.choices.items())
+        for backend, chosen in by_backend.items()
+    ]
+    writer.append(Footer(counts, summary.not_tested, seconds, summary.exit_code, summary.causes, choices))
     return summary
 
 
