@@ -23,7 +23,10 @@ KINDS = ("inf", "nan", "zero", "finite-wrong", "raises", "no-raise")
 
 @dataclass(frozen=True)
 class Deviation:
-    """One declared deviation; `checks` are globs of `case/format#quantity`, `versions` a range of the framework's."""
+    """One declared deviation; `checks` are globs of `case/format#quantity`, `versions` a range of the framework's.
+
+    `backends` are globs of their names without `@PATH`: of another environment its version tells.
+    """
 
     id: str
     backends: tuple[str, ...]
@@ -35,12 +38,18 @@ class Deviation:
 
     def covers(self, check: str, quantity: str, version: str) -> bool:
         """Whether it declares this quantity of this check (`case/format@backend`) for this framework version."""
-        case, _, backend = check.rpartition("@")
+        case, backend = _parts(check)
         return (
             any(fnmatch.fnmatchcase(backend, glob) for glob in self.backends)
             and any(fnmatch.fnmatchcase(f"{case}#{quantity}", glob) for glob in self.checks)
             and _within(version, self.versions)
         )
+
+
+def _parts(check: str) -> tuple[str, str]:
+    """Split `case/format@backend[@PATH]` into case/format and the backend's name, the PATH left out."""
+    case, _, backend = check.partition("@")
+    return case, backend.partition("@")[0]
 
 
 def _within(version: str, versions: str) -> bool:
@@ -74,9 +83,9 @@ def unmatched(known: Iterable[Deviation], checks: Sequence[tuple[str, str]]) -> 
         d
         for d in known
         if not any(
-            fnmatch.fnmatchcase(check.rpartition("@")[2], backend)
-            and fnmatch.fnmatchcase(f"{check.rpartition('@')[0]}#{quantity}", glob)
+            fnmatch.fnmatchcase(name, backend) and fnmatch.fnmatchcase(f"{case}#{quantity}", glob)
             for check, quantity in checks
+            for case, name in [_parts(check)]
             for backend in d.backends
             for glob in d.checks
         )
