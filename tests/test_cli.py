@@ -169,6 +169,8 @@ def test_list_names_what_is_not_installed() -> None:
     result = lossparity("list")
     assert result.exit_code == 0
     assert "  ghost  (not installed)" in result.stdout
+    assert "  torch+compile" in result.stdout
+    assert "  numpy+" not in result.stdout, "it has no compiler"
     assert "  worked-example: " in result.stdout
     assert lossparity("list", "--case", "mine", "--cases", "mine.yaml").stdout == "mine/a  [S1]  float64\n"
 
@@ -381,6 +383,41 @@ def test_show_repeats_a_check_as_a_failure_prints_it() -> None:
             r"    loose bound \S+ = (\w+ \S+ \+ )+\w+ \S+ \(constants: exp 2 ulp, measured\)", lines[at + 1]
         )
         assert lines[at + 2].startswith("    got [[")
+
+
+@pytest.mark.parametrize("tail", ["", "#value"])
+def test_show_repeats_a_check_of_another_environment(folder: Path, tail: str) -> None:
+    there = folder / "a@b c#value" / "python#d"
+    there.parent.mkdir()
+    there.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    there.chmod(0o755)
+    assert lossparity("run", "-b", f"numpy@{there}", "--cases", "mine.yaml").exit_code == 0
+    (check,) = {r.check for r in record.read(Path("lossparity-results/run.jsonl")).results}
+    result = lossparity("show", check + tail, "--cases", "mine.yaml")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert f"numpy@{there}" in lines
+    assert any(line.startswith("  value: pass") for line in lines)
+    script = lossparity("show", check + tail, "--cases", "mine.yaml", "--script")
+    assert script.exit_code == 0
+    assert f"# {check}" in script.stdout.splitlines()
+    Path("script.py").write_text(script.stdout)
+    done = subprocess.run([there, "script.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_compiled_mode_gets_the_tagged_cases_and_one_that_is_none_is_refused() -> None:
+    result = lossparity("run", "-b", "numpy+jit", *TINY)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "numpy has no compiler" in result.stderr
+    if importlib.util.find_spec("jax") is None:
+        return
+    cases = ("--case", "extreme-logits/certain/**", "--case", "extreme-logits/masked-log", "--format", "float32")
+    result = lossparity("run", "-b", "jax*+*", *cases)
+    got = record.read(Path("lossparity-results/run.jsonl"))
+    assert {r.backend for r in got.results} == {"jax+jit", "jax.manual+jit"}
+    assert all("XLA" in e.details["compiler"] for e in got.environments)
+    assert re.search(r"not tested: jax\+jit, \d+ checks: compiled modes run only the cases that are", result.stdout)
 
 
 def test_show_of_a_backend_that_is_absent_says_why() -> None:

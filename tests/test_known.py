@@ -90,6 +90,13 @@ def test_another_device_that_is_listed_is_covered() -> None:
     assert apply(found(), f"{CHECK}:cuda", {"torch": "2.2"}, [deviation()])[0].verdict is Verdict.KNOWN
 
 
+def test_in_another_environment_the_version_tells_and_not_the_path() -> None:
+    elsewhere = f"{CHECK}@/opt/a@b+c:d/bin/python"
+    assert apply(found(), elsewhere, {"torch": "2.2"}, [deviation()])[0].verdict is Verdict.KNOWN
+    assert apply(found(), elsewhere, {"torch": "2.3"}, [deviation()])[0].verdict is Verdict.FAIL
+    assert unmatched([deviation()], [(elsewhere, "value")]) == []
+
+
 def test_a_pass_where_a_deviation_is_declared_is_stale() -> None:
     finding, declared = apply(found(Verdict.PASS, ""), CHECK, {"torch": "2.2.1"}, [deviation()])
     assert (finding.verdict, declared) == (Verdict.STALE, deviation())

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lossparity import registry
 from lossparity.errors import UnavailableError, UsageError
 from lossparity.model import Backend
 from lossparity.registry import (
+    Registered,
     compiler,
     installed,
     known_deviations,
@@ -135,6 +137,45 @@ def test_a_glob_takes_what_is_here_and_asks_for_nothing_by_name() -> None:
     assert named == set()
 
 
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three frameworks, of which one has no compiler and one is not here."""
+    names = {"numpy": True, "numpy.manual": True, "torch": False, "jax": True, "jax.manual": True, "own": True}
+    entries = {
+        name: Registered(name, f"lossparity_backends.on_{name}:X", (name,), () if here else (name,), name)
+        for name, here in names.items()
+    }
+    monkeypatch.setattr(registry, "registered", lambda: entries)
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("*+*", ["jax+jit", "jax.manual+jit", "own+compiled"]),
+        ("jax*+jit", ["jax+jit", "jax.manual+jit"]),
+        ("*", ["numpy", "numpy.manual", "jax", "jax.manual", "own"]),
+        ("torch*+*", []),
+        ("*.manual:gpu", ["numpy.manual:gpu", "jax.manual:gpu"]),
+        ("[tj]*+*@/x/py*thon", ["torch+compile@/x/py*thon", "jax+jit@/x/py*thon", "jax.manual+jit@/x/py*thon"]),
+    ],
+)
+def test_a_glob_takes_compiled_modes_where_it_says_so_and_another_python_has_what_it_has(
+    pattern: str, names: list[str]
+) -> None:
+    backends, named = resolve([pattern])
+    assert [str(backend) for backend in backends] == names
+    assert named == set()
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    "name", ["jax+jit", "jax.manual+jit", "jax:gpu", "own+theirs", "torch", "numpy@/a b+c:d/@e/p?thon"]
+)
+def test_a_name_with_a_mode_a_device_or_a_python_is_asked_for_by_name(name: str) -> None:
+    assert resolve([name, name]) == ([Backend.parse(name)], {name})
+
+
 @pytest.mark.parametrize(
     ("pattern", "message", "hint"),
     [
@@ -143,7 +184,13 @@ def test_a_glob_takes_what_is_here_and_asks_for_nothing_by_name() -> None:
         ("numpy.target", "unknown backend 'numpy.target'", "known backends: "),
         ("", "unknown backend ''", "known backends: "),
         ("trch*", "no backend matches 'trch*'", "did you mean 'torch'?"),
-        ("torch+compile", "the mode +compile is not offered", "leave it out"),
+        ("torch.manul+compile@/x", "unknown backend 'torch.manul+compile@/x'", "did you mean 'torch.manual'?"),
+        ("torch+jit", "torch has no mode +jit", "did you mean 'torch+compile'?"),
+        ("jax.manual:gpu+compile@/x", "jax has no mode +compile", "did you mean 'jax.manual:gpu+jit@/x'?"),
+        ("numpy+fast", "numpy has no compiler", "leave out +fast"),
+        ("numpy*+*", "no backend matches 'numpy*+*'", "did you mean 'numpy'?"),
+        ("jax*+compile", "no backend matches 'jax*+compile'", "did you mean 'jax'?"),
+        ("torch@", "'torch@' names no Python", "as in torch@PATH/TO/python"),
     ],
 )
 def test_what_is_no_backend_is_refused_with_a_suggestion(pattern: str, message: str, hint: str) -> None:

@@ -27,7 +27,8 @@ TODO = "TODO"
 class Deviation:
     """One declared deviation; `checks` are globs of `case/format#quantity`, `versions` a range of `package`'s versions.
 
-    `package` is a library that runs on the framework, or the framework itself where it is empty.
+    `package` is a library that runs on the framework, or the framework itself where it is empty. `backends` are
+    globs of their names without `@PATH`: of another environment its version tells.
     """
 
     id: str
@@ -41,11 +42,12 @@ class Deviation:
 
     def covers(self, check: str, quantity: str, details: Mapping[str, str]) -> bool:
         """Whether it declares this quantity of this check (`case/format@backend`) for these versions, by package."""
-        return self.matches(check, quantity) and self.within(details, Backend.parse(check.rpartition("@")[2]))
+        return self.matches(check, quantity) and self.within(details, Backend.parse(check.partition("@")[2]))
 
     def matches(self, check: str, quantity: str) -> bool:
         """Whether it is about this quantity of this check, in whatever version."""
-        case, _, backend = check.rpartition("@")
+        case, _, name = check.partition("@")
+        backend = name.partition("@")[0]
         return any(fnmatch.fnmatchcase(backend, glob) for glob in self.backends) and any(
             fnmatch.fnmatchcase(f"{case}#{quantity}", glob) for glob in self.checks
         )

@@ -72,20 +72,25 @@ class Grade(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Backend:
-    """A backend's name, `framework[.variant][:device][+mode]`, in its parts."""
+    """A backend's name, `framework[.variant][:device][+mode][@PATH]`, in its parts.
+
+    `python` is PATH, the interpreter of another environment, whose framework is judged; it may hold any character.
+    """
 
     framework: str
     variant: str = ""
     device: str = "cpu"
     mode: str = ""
+    python: str = ""
 
     @classmethod
     def parse(cls, name: str) -> Backend:
-        """Read a name such as `torch.manual:cuda`."""
-        rest, _, mode = name.partition("+")
+        """Read a name such as `torch.manual:cuda` or `jax+jit@/opt/old/bin/python`."""
+        rest, _, python = name.partition("@")
+        rest, _, mode = rest.partition("+")
         rest, _, device = rest.partition(":")
         framework, _, variant = rest.partition(".")
-        return cls(framework, variant, device or "cpu", mode)
+        return cls(framework, variant, device or "cpu", mode, python)
 
     @property
     def implementation(self) -> str:
@@ -95,7 +100,8 @@ class Backend:
     def __str__(self) -> str:
         device = "" if self.device == "cpu" else f":{self.device}"
         mode = f"+{self.mode}" if self.mode else ""
-        return f"{self.implementation}{device}{mode}"
+        python = f"@{self.python}" if self.python else ""
+        return f"{self.implementation}{device}{mode}{python}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,27 +108,58 @@ def installed() -> list[Backend]:
 def resolve(patterns: Sequence[str]) -> tuple[list[Backend], set[str]]:
     """Return the backends that names and globs stand for, and those asked for by their full name.
 
-    UsageError for a name that nobody registered, or a glob that matches nothing. A glob skips what is not installed.
+    A name is `framework[.variant][:device][+mode][@PATH]`. A glob skips what is not installed here, and takes compiled
+    modes only where it says `+`; with `@PATH` it takes whatever it matches, for only that Python knows what it has.
+    UsageError for a name that nobody registered, a mode that its framework has not, or a glob that matches nothing.
     """
     everything = registered()
     chosen: dict[str, Backend] = {}
     named: set[str] = set()
     for pattern in patterns:
-        if any(c in pattern for c in "*?["):
-            matched = [r for r in everything.values() if fnmatch.fnmatchcase(r.name, pattern)]
-            if not matched:
-                raise UsageError(f"no backend matches {pattern!r}", hint=suggest(pattern, everything, "backend"))
-            chosen.update({r.name: Backend.parse(r.name) for r in matched if r.available})
-            continue
         backend = Backend.parse(pattern)
-        if backend.mode:
-            raise UsageError(f"{pattern!r}: the mode +{backend.mode} is not offered", hint="leave it out: eager")
+        if pattern.endswith("@"):
+            raise UsageError(
+                f"{pattern!r} names no Python", hint="as in torch@PATH/TO/python; leave out @ for this one"
+            )
+        if any(c in pattern.partition("@")[0] for c in "*?["):
+            matched = _matched(backend, everything.values())
+            if not matched:
+                raise UsageError(f"no backend matches {pattern!r}", hint=_nearest(pattern, everything))
+            chosen.update((str(found), found) for found, here in matched if here or backend.python)
+            continue
         if backend.implementation not in everything:
-            hint = suggest(backend.implementation, everything, "backend")
-            raise UsageError(f"unknown backend {pattern!r}", hint=hint)
+            raise UsageError(f"unknown backend {pattern!r}", hint=_nearest(pattern, everything))
+        _require_mode(backend, pattern)
         chosen[str(backend)] = backend
         named.add(str(backend))
     return list(chosen.values()), named
+
+
+def _matched(glob: Backend, everything: Iterable[Registered]) -> list[tuple[Backend, bool]]:
+    """Return the backends that a glob in parts stands for, and whether each framework is here."""
+    found = []
+    for entry in everything:
+        own = Backend.parse(entry.name)
+        mode = compiler(own.framework) if glob.mode else ""
+        if glob.mode and not (mode and fnmatch.fnmatchcase(mode, glob.mode)):
+            continue
+        if fnmatch.fnmatchcase(entry.name, glob.implementation):
+            found.append((replace(own, device=glob.device, mode=mode, python=glob.python), entry.available))
+    return found
+
+
+def _require_mode(backend: Backend, pattern: str) -> None:
+    mode = compiler(backend.framework)
+    if backend.mode and not mode:
+        raise UsageError(f"{pattern!r}: {backend.framework} has no compiler", hint=f"leave out +{backend.mode}")
+    # Of a stranger's framework nobody knows how its compiler is called.
+    if backend.mode and backend.framework in _COMPILERS and backend.mode != mode:
+        hint = f"did you mean {str(replace(backend, mode=mode))!r}?"
+        raise UsageError(f"{pattern!r}: {backend.framework} has no mode +{backend.mode}", hint=hint)
+
+
+def _nearest(pattern: str, everything: Iterable[str]) -> str:
+    return suggest(re.split("[:+@]", pattern)[0], everything, "backend")
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):

@@ -11,10 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from lossparity import __version__
+from lossparity.bundle import Elsewhere, bundled
 from lossparity.errors import UsageError
 from lossparity.judged import Judged, Summary, Told, silent
 from lossparity.known import Deviation
@@ -86,24 +87,27 @@ class Run:
 
 @contextmanager
 def workers_for(plan: Run) -> Iterator[dict[Worker, list[Backend]]]:
-    """Start one worker for each adapter and device, all at once; end them all afterwards."""
+    """Start one worker for each adapter, device and Python, all at once; end them all afterwards."""
     adapters = registered()
-    workers: dict[tuple[str, str], tuple[Worker, list[Backend]]] = {}
+    shared: dict[tuple[str, str, str, str], list[Backend]] = {}
     for backend in plan.backends:
         # A user's function is no registered variant: it runs beside the framework's own.
         entry = adapters.get(backend.implementation) or adapters[backend.framework]
-        key = (entry.adapter, backend.device)
-        if key not in workers:
-            compiled = any(b.mode for b in plan.backends)
-            workers[key] = (Worker(entry.adapter, backend.device, plan.timeout, plan.target, compiled), [])
-        workers[key][1].append(backend)
-    try:
-        for worker, _ in workers.values():
-            worker.start()
-        yield dict(workers.values())
-    finally:
-        for worker, _ in workers.values():
-            worker.close()
+        shared.setdefault((backend.framework, entry.adapter, backend.python, backend.device), []).append(backend)
+    away = [(framework, adapter, python) for framework, adapter, python, _ in shared if python]
+    with bundled(away) if away else nullcontext(dict[tuple[str, str, str], Elsewhere]()) as elsewhere:
+        workers: dict[Worker, list[Backend]] = {}
+        for (framework, adapter, python, device), backends in shared.items():
+            compiled = any(backend.mode for backend in backends)
+            there = elsewhere.get((framework, adapter, python))
+            workers[Worker(adapter, device, plan.timeout, plan.target, compiled, there)] = backends
+        try:
+            for worker in workers:
+                worker.start()
+            yield workers
+        finally:
+            for worker in workers:
+                worker.close()
 
 
 @contextmanager
@@ -172,6 +176,7 @@ def _introduce(worker: Worker, checks: Mapping[Backend, int], writer: Writer, su
     first = next(iter(checks))
     entry = registered().get(first.implementation)
     name = str(replace(Backend.parse(entry.environment if entry else first.framework), device=first.device))
+    name = f"{name}@{first.python}" if first.python else name
     ready = worker.wait_ready()
     writer.append(Environment(name, ready, dict(worker.details), worker.unavailable))
     if worker.refused:

@@ -16,6 +16,7 @@ from lossparity.cli.steps import load, select
 def list_(globs: tuple[str, ...], paths: tuple[Path, ...]) -> None:
     """List backends and suites; with --case, the ids of the cases that match."""
     from lossparity import registry
+    from lossparity.model import Backend
 
     suites = load(paths)
     if globs:
@@ -26,7 +27,9 @@ def list_(globs: tuple[str, ...], paths: tuple[Path, ...]) -> None:
     for backend in registry.registered().values():
         lacking = "" if backend.requires[0] in backend.missing else f"{', '.join(backend.missing)} "
         state = "" if backend.available else f"  ({lacking}not installed)"
-        click.echo(f"  {backend.name}{state}")
+        mode = registry.compiler(Backend.parse(backend.name).framework)
+        for name in (backend.name, f"{backend.name}+{mode}") if mode else (backend.name,):
+            click.echo(f"  {name}{state}")
     click.echo("suites")
     for suite in suites:
         click.echo(f"  {suite.name}: {len(suite.cases)} cases. {suite.about}")

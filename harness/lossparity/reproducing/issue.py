@@ -81,7 +81,6 @@ def _lines(about: Reproduced, findings: Sequence[Finding], known: Sequence[Devia
     yield "## Versions and platform"
     yield ""
     yield from (f"- {name}: {value}" for name, value in about.details.items())
-    yield f"- python: {platform.python_version()}"
     yield f"- platform: {platform.platform()}"
     yield ""
 
