@@ -240,7 +240,7 @@ BAD_USE: dict[str, tuple[Sequence[str], str, str]] = {
     "format misspelt": (["run", "--format", "bfloat61"], "unknown format 'bfloat61'", "did you mean 'bfloat16'?"),
     "backend": (["run", "-b", "trch"], "unknown backend 'trch'", "did you mean 'torch'?"),
     "backend of show": (["show", "mine/a", "--cases", "mine.yaml", "-b", "trch"], "unknown backend", "'torch'?"),
-    "mode": (["run", "-b", "torch+compile"], "the mode +compile is not offered", "eager"),
+    "mode": (["run", "-b", "torch+jit"], "torch has no mode +jit", "did you mean 'torch+compile'?"),
     "command": (["rn"], "no command 'rn'", "did you mean 'run'?"),
     "case": (["run", "--case", "nothing/**"], "no case matches 'nothing/**'", "known suites: "),
     "case misspelt": (["run", "--case", "worked-exmple/*"], "no case matches", "did you mean 'worked-example"),

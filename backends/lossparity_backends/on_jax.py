@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from lossparity.formats import FORMATS, INTEGERS, Array
 from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Phrases, Unsupported
@@ -149,14 +150,14 @@ def _selected(target: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor
     target = target.astype(jnp.int64)  # a narrower type cannot hold every ignore_index
     valid = target != ignore_index
     outside = valid & ((target < 0) | (target >= k))
-    if not isinstance(outside, jax.core.Tracer) and bool(jnp.any(outside)):
+    if not isinstance(outside, Tracer) and bool(jnp.any(outside)):
         raise IndexError(f"a target is outside [0, {k})")
     return valid, jnp.where(valid & ~outside, target, 0), outside
 
 
 def _unless(outside: Tensor, nll: Tensor) -> Tensor:
     # What is traced cannot raise: there the loss of an index out of range is NaN (clause N4).
-    return jnp.where(outside, jnp.nan, nll) if isinstance(outside, jax.core.Tracer) else nll
+    return jnp.where(outside, jnp.nan, nll) if isinstance(outside, Tracer) else nll
 
 
 def _indexed(z: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, e: float, reduction: str) -> Tensor:
