@@ -141,6 +141,14 @@ def test_nothing_that_the_record_did_not_ask_is_newly_declared() -> None:
     ]
 
 
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_format_between_those_that_were_asked_is_not_taken_in(declared: bool) -> None:
+    keys = ("s/a/x=1/float16#value", "s/a/x=1/float64#value")
+    made = record(*answered(dict.fromkeys(keys, "nan"), keys))
+    (after,) = proposed(made, *([entry(*keys)] if declared else [])).after
+    assert after.checks == keys, "nobody knows of float32"
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -260,6 +268,12 @@ def test_two_entries_of_one_kind_take_nothing_from_each_other() -> None:
     nan = {k: "nan" for k in EVERY if k.endswith("/float16#value")}
     nan.pop("s/a-log/float16#value")
     made = record(*answered(nan))
+    assert proposed(made, first, second).after == (first, second)
+
+
+def test_what_an_earlier_entry_of_the_kind_excuses_may_stay_matched_by_a_later_one() -> None:
+    first, second = entry("s/a/*/float16#value", name="torch/first/nan"), entry("s/a/*#value", name="torch/second/nan")
+    made = record(*answered({k: "nan" for k in EVERY if k.startswith("s/a/") and k.endswith("#value")}))
     assert proposed(made, first, second).after == (first, second)
 
 

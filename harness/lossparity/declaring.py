@@ -154,14 +154,11 @@ def _answers(record: Record, every: Catalogue) -> Iterator[_Answers]:
     for result in record.results:
         key = f"{result.check.removesuffix(f'@{result.backend}')}#{result.quantity}"
         results.setdefault(result.backend, {})[key] = result
-    versions = {
-        Backend.parse(one.name).device + "@" + Backend.parse(one.name).framework: one.details
-        for one in record.environments
-    }
+    environments = [(Backend.parse(one.name), one.details) for one in record.environments]
+    versions = {(one.framework, one.device): details.get(one.framework, "") for one, details in environments}
     for name, theirs in results.items():
         backend = Backend.parse(name)
-        details = versions.get(f"{backend.device}@{backend.framework}", {})
-        version = details.get(backend.framework, "")
+        version = versions.get((backend.framework, backend.device), "")
         asked = frozenset(key for key, compiled in every.items() if compiled or not backend.mode)
         yield _Answers(name, version, theirs, asked)
 
@@ -285,7 +282,8 @@ def _fresh(answers: _Answers, keys: set[str], known: Sequence[Deviation], record
     for (name, kind), theirs in sorted(groups.items(), key=lambda group: (group[0][0].lower(), group[0][1])):
         if not answers.version:
             raise UsageError(f"the record does not say which version {answers.backend} has")
-        reason = f"{TODO}: say why. {len(theirs)} results, the simplest {min(theirs, key=lambda k: (len(k), k))}."
+        count = f"{len(theirs)} result{'s' if len(theirs) > 1 else ''}"
+        reason = f"{TODO}: say why. {count}, the simplest {min(theirs, key=lambda k: (len(k), k))}."
         if (name, kind) in elsewhere:
             reason += f" Declared as {name} for {elsewhere[name, kind].versions}: is it the same?"
         elif said[name, kind]:
