@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 import record_factory as factory
-from lossparity.declaring import Catalogue, Proposal, catalogue, pairs, propose
+from lossparity.answers import Catalogue
+from lossparity.declaring import Proposal, propose
 from lossparity.errors import UsageError
-from lossparity.known import KINDS, TODO, Deviation, apply, unmatched
+from lossparity.known import KINDS, TODO, Deviation, apply
 from lossparity.model import Verdict
 from lossparity.plans import Finding
 from lossparity.record import Cause, Environment, Explained, Footer, Record, Result
-from lossparity.suite import built_in, load
 
 FORMATS = ("float64", "float32", "float16")
 CASES = ("s/a/x=1", "s/a/x=2", "s/a-log", "s/b", "t/c/reduction=mean", "t/c/reduction=sum")
@@ -348,23 +348,3 @@ def test_a_record_that_says_too_little_is_refused(made: Record, message: str) ->
     with pytest.raises(UsageError) as caught:
         proposed(made)
     assert message in caught.value.message
-
-
-def test_the_catalogue_has_the_quantities_that_a_question_has() -> None:
-    every = catalogue([case for suite in load([built_in()]) for case in suite.cases])
-    assert len(every) > 500 and {key.rpartition("#")[2] for key in every} == {"value", "gradient"}
-    assert any(every.values()) and not all(every.values())
-
-
-def test_a_declared_device_or_mode_is_a_backend_too_and_an_unknown_name_is_none() -> None:
-    every = {"s/a/float16#value": False, "s/b/float16#value": True}
-    known = [
-        entry("s/*", backends=("torch:cuda",), name="device"),
-        entry("s/b/*", backends=("torch+compile",), name="mode"),
-        entry("s/a/*", backends=("torch+compile",), name="untagged"),
-        entry("s/*", backends=("trch",), name="misspelt"),
-        entry("s/*", backends=("torch.m*",), name="glob"),
-    ]
-    asked = pairs(every, known, ["torch", "torch.manual"])
-    assert [d.id for d in unmatched(known, asked)] == ["untagged", "misspelt"]
-    assert len(asked) == 2 * 3 + 1
