@@ -639,7 +639,7 @@ def test_known_update_prints_a_diff_and_writes_only_when_told(folder: Path) -> N
         (("--update", "none.jsonl"), "none.jsonl: the record cannot be read: No such file or directory"),
         (("--update", "mine.yaml"), "not a lossparity record"),
         (("--update", "cut.jsonl"), "the record is incomplete"),
-        (("--update", "ghost.jsonl"), "nobody here registers the framework 'ghost'"),
+        (("--update", "ghost.jsonl"), "nobody here registers the backend 'ghost.manual'"),
     ],
 )
 def test_known_refuses_what_it_cannot_use(arguments: tuple[str, ...], said: str) -> None:

@@ -90,6 +90,10 @@ def test_a_glob_that_is_there_is_given_up_where_the_others_do_without() -> None:
     assert cover(keys, [], ("s/a/float16#value", "s/*#*")) == ("s/*#*",)
 
 
+def test_a_glob_that_was_taken_first_is_given_up_where_those_after_it_match_all_it_does() -> None:
+    assert cover(every("s/a", "s/b"), every("s/c"), ("s/[ab]/float*#*", "s/a*#*", "s/b*#*")) == ("s/a*#*", "s/b*#*")
+
+
 def test_characters_with_a_meaning_in_globs_match_themselves() -> None:
     assert cover(["s/a/x=[1]/float16#value"], ["s/a/x=1/float16#value"]) == ("s/a/x=[[]1]/float16#value",)
 

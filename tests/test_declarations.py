@@ -123,6 +123,15 @@ def test_backends_that_change_are_rewritten(before: tuple[Deviation, ...], tmp_p
     assert _read(tmp_path, rewritten(FILE, _proposal(before, *((d, n) for n, d in enumerate(wanted))))) == wanted
 
 
+def test_a_change_above_another_leaves_the_places_below_it_right(tmp_path: Path) -> None:
+    text = FILE.replace(
+        'checks: ["s/c/*#*", "s/d/*#*"]', 'checks:\n      - "s/c/*#*"\n      - "s/d/*#*"\n      - "s/e/*#*"'
+    )
+    a, b, c = _read(tmp_path, text)
+    wanted = (a, b, replace(c, backends=("there",), checks=("s/c/*#*",)))
+    assert _read(tmp_path, rewritten(text, _proposal((a, b, c), *((d, n) for n, d in enumerate(wanted))))) == wanted
+
+
 def test_backends_that_were_not_named_are_written_where_they_change(tmp_path: Path) -> None:
     text = FILE.replace("    backends: [here]\n    kind: zero", "    kind: zero")
     a, b, c = _read(tmp_path, text)

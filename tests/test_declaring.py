@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 import record_factory as factory
-from lossparity.declaring import Catalogue, Proposal, catalogue, pairs, propose
+from lossparity.answers import Catalogue
+from lossparity.declaring import Proposal, propose
 from lossparity.errors import UsageError
-from lossparity.known import KINDS, TODO, Deviation, apply, unmatched
+from lossparity.known import KINDS, TODO, Deviation, apply
 from lossparity.model import Verdict
 from lossparity.plans import Finding
 from lossparity.record import Cause, Environment, Explained, Footer, Record, Result
-from lossparity.suite import built_in, load
 
 FORMATS = ("float64", "float32", "float16")
 CASES = ("s/a/x=1", "s/a/x=2", "s/a-log", "s/b", "t/c/reduction=mean", "t/c/reduction=sum")
@@ -139,6 +139,14 @@ def test_nothing_that_the_record_did_not_ask_is_newly_declared() -> None:
     assert not [
         k for k in EVERY if k not in asked and after.matches(f"{k.partition('#')[0]}@torch", k.rpartition("#")[2])
     ]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_format_between_those_that_were_asked_is_not_taken_in(declared: bool) -> None:
+    keys = ("s/a/x=1/float16#value", "s/a/x=1/float64#value")
+    made = record(*answered(dict.fromkeys(keys, "nan"), keys))
+    (after,) = proposed(made, *([entry(*keys)] if declared else [])).after
+    assert after.checks == keys, "nobody knows of float32"
 
 
 @pytest.mark.parametrize(
@@ -272,6 +280,12 @@ def test_two_entries_of_one_kind_take_nothing_from_each_other() -> None:
     assert proposed(made, first, second).after == (first, second)
 
 
+def test_what_an_earlier_entry_of_the_kind_excuses_may_stay_matched_by_a_later_one() -> None:
+    first, second = entry("s/a/*/float16#value", name="torch/first/nan"), entry("s/a/*#value", name="torch/second/nan")
+    made = record(*answered({k: "nan" for k in EVERY if k.startswith("s/a/") and k.endswith("#value")}))
+    assert proposed(made, first, second).after == (first, second)
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_the_same_results_are_known_under_the_proposal_and_nothing_unasked_is_lost(seed: int) -> None:
     """Simulated: deviations, declarations that are true, partly true and gone, of which a part is asked."""
@@ -343,23 +357,3 @@ def test_a_record_that_says_too_little_is_refused(made: Record, message: str) ->
     with pytest.raises(UsageError) as caught:
         proposed(made)
     assert message in caught.value.message
-
-
-def test_the_catalogue_has_the_quantities_that_a_question_has() -> None:
-    every = catalogue([case for suite in load([built_in()]) for case in suite.cases])
-    assert len(every) > 500 and {key.rpartition("#")[2] for key in every} == {"value", "gradient"}
-    assert any(every.values()) and not all(every.values())
-
-
-def test_a_declared_device_or_mode_is_a_backend_too_and_an_unknown_name_is_none() -> None:
-    every = {"s/a/float16#value": False, "s/b/float16#value": True}
-    known = [
-        entry("s/*", backends=("torch:cuda",), name="device"),
-        entry("s/b/*", backends=("torch+compile",), name="mode"),
-        entry("s/a/*", backends=("torch+compile",), name="untagged"),
-        entry("s/*", backends=("trch",), name="misspelt"),
-        entry("s/*", backends=("torch.m*",), name="glob"),
-    ]
-    asked = pairs(every, known, ["torch", "torch.manual"])
-    assert [d.id for d in unmatched(known, asked)] == ["untagged", "misspelt"]
-    assert len(asked) == 2 * 3 + 1

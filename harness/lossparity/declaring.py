@@ -6,52 +6,20 @@ but what was declared of it before. Results that a backend declined may be match
 
 from __future__ import annotations
 
-import fnmatch
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from packaging.version import InvalidVersion, Version
 
+from lossparity.answers import Answers, Catalogue, answered, is_glob
 from lossparity.covering import Keys, cover
 from lossparity.errors import UsageError
 from lossparity.known import KINDS, TODO, Deviation
-from lossparity.model import Backend, Case, Grade, Verdict
+from lossparity.model import Backend, Grade
 from lossparity.record import Record, Result
 
-__all__ = ["Catalogue", "Proposal", "catalogue", "pairs", "propose"]
-
-Catalogue = Mapping[str, bool]
-"""Every key `case/format#quantity` there is, and whether a compiled mode is asked it too."""
-
-_UNJUDGED = (Verdict.UNSUPPORTED.value, Verdict.UNAVAILABLE.value)
-
-
-def catalogue(cases: Iterable[Case]) -> Catalogue:
-    """Return the keys of cases, without asking anybody."""
-    return {
-        f"{case.id}/{fmt}#{quantity}": case.compiled
-        for case in cases
-        for fmt in case.formats
-        for quantity in ("value", *(("gradient",) if case.gradient else ()))
-    }
-
-
-def pairs(every: Catalogue, known: Iterable[Deviation], names: Collection[str]) -> list[tuple[str, str]]:
-    """Return the (check, quantity) pairs of the backends of these names, and of their devices and modes declared."""
-    declared = {name for d in known for name in d.backends if not _is_glob(name)}
-    asked = dict.fromkeys([*names, *sorted(n for n in declared if Backend.parse(n).implementation in names)])
-    return [
-        (f"{key.rpartition('#')[0]}@{name}", key.rpartition("#")[2])
-        for name in asked
-        for key, compiled in every.items()
-        if compiled or not Backend.parse(name).mode
-    ]
-
-
-def _is_glob(name: str) -> bool:
-    return any(c in name for c in "*?[")
+__all__ = ["Proposal", "propose"]
 
 
 @dataclass(frozen=True)
@@ -84,47 +52,6 @@ class Proposal:
         return tuple(deviation for place, deviation in enumerate(self.before) if place not in kept)
 
 
-@dataclass(frozen=True)
-class _Answers:
-    """What one backend answered in a record; every set is of keys `case/format#quantity`.
-
-    `package` is whose work it is, and `details` its environment's account of itself.
-    """
-
-    backend: str
-    package: str
-    details: Mapping[str, str]
-    results: Mapping[str, Result]
-    every: frozenset[str]
-
-    @property
-    def version(self) -> str:
-        """The version of the package."""
-        return self.details.get(self.package, "")
-
-    @cached_property
-    def judged(self) -> frozenset[str]:
-        return frozenset(key for key, result in self.results.items() if result.verdict not in _UNJUDGED)
-
-    @cached_property
-    def deviating(self) -> dict[str, Result]:
-        known = Verdict.KNOWN.value
-        return {key: r for key, r in self.results.items() if Verdict(r.verdict).failing or r.verdict == known}
-
-    @cached_property
-    def unasked(self) -> frozenset[str]:
-        return self.every.difference(self.results)
-
-    @cached_property
-    def keys(self) -> Keys:
-        return Keys(self.every.union(self.results))
-
-    def concerns(self, deviation: Deviation) -> bool:
-        """Whether a declaration is about this backend in this version."""
-        named = any(fnmatch.fnmatchcase(self.backend, glob) for glob in deviation.backends)
-        return named and deviation.within(self.details, Backend.parse(self.backend))
-
-
 def propose(
     record: Record, known: Mapping[str, Sequence[Deviation]], packages: Mapping[str, str], every: Catalogue
 ) -> list[Proposal]:
@@ -136,9 +63,9 @@ def propose(
     another threshold.
     """
     _require_whole(record)
-    by_package: dict[str, list[_Answers]] = {}
-    for answers in _answers(record, packages, every):
-        by_package.setdefault(answers.package, []).append(answers)
+    by_package: dict[str, list[Answers]] = {}
+    for one in answered(record, packages, every):
+        by_package.setdefault(one.package, []).append(one)
     return [_proposal(name, tuple(known[name]), answers, record) for name, answers in by_package.items()]
 
 
@@ -158,24 +85,7 @@ def _require_whole(record: Record) -> None:
         )
 
 
-def _answers(record: Record, packages: Mapping[str, str], every: Catalogue) -> Iterator[_Answers]:
-    results: dict[str, dict[str, Result]] = {}
-    for result in record.results:
-        key = f"{result.check.removesuffix(f'@{result.backend}')}#{result.quantity}"
-        results.setdefault(result.backend, {})[key] = result
-    environments = {one.name: one.details for one in record.environments}
-    for name, theirs in results.items():
-        backend = Backend.parse(name)
-        if backend.implementation not in packages:
-            raise UsageError(f"nobody here registers the backend {name!r}", hint="install its adapter")
-        # A library whose adapter is its own has an environment of its own.
-        own = str(replace(backend, mode=""))
-        details = environments.get(own) or environments.get(str(replace(backend, variant="", mode="")), {})
-        asked = frozenset(key for key, compiled in every.items() if compiled or not backend.mode)
-        yield _Answers(name, packages[backend.implementation], details, theirs, asked)
-
-
-def _proposal(package: str, known: tuple[Deviation, ...], answers: Sequence[_Answers], record: Record) -> Proposal:
+def _proposal(package: str, known: tuple[Deviation, ...], answers: Sequence[Answers], record: Record) -> Proposal:
     assigned = {one.backend: _assigned(one, known) for one in answers}
     entries: list[tuple[Deviation, int | None]] = []
     for place, entry in enumerate(known):
@@ -194,7 +104,7 @@ def _proposal(package: str, known: tuple[Deviation, ...], answers: Sequence[_Ans
     return Proposal(package, known, tuple(entries), tuple(undeclarable))
 
 
-def _assigned(answers: _Answers, known: Sequence[Deviation]) -> dict[int | None, set[str]]:
+def _assigned(answers: Answers, known: Sequence[Deviation]) -> dict[int | None, set[str]]:
     """Return which deviating results belong to which entry: that which excuses them, or that which they name."""
     found: dict[int | None, set[str]] = {}
     concerned = [(place, d) for place, d in enumerate(known) if answers.concerns(d)]
@@ -208,12 +118,12 @@ def _assigned(answers: _Answers, known: Sequence[Deviation]) -> dict[int | None,
     return found
 
 
-def _absent(entry: Deviation, answers: Sequence[_Answers]) -> list[_Answers]:
+def _absent(entry: Deviation, answers: Sequence[Answers]) -> list[Answers]:
     """Return the backends that an entry names and the record did not ask in a version of its range, as such."""
     asked = {one.backend for one in answers if one.concerns(entry)}
     every = answers[0].every.union(*(one.every for one in answers))
-    names = [name for name in entry.backends if not _is_glob(name)]
-    return [_Answers(name, "", {}, {}, every) for name in names if name not in asked]
+    names = [name for name in entry.backends if not is_glob(name)]
+    return [Answers(name, "", {}, {}, every) for name in names if name not in asked]
 
 
 @dataclass(frozen=True)
@@ -222,7 +132,7 @@ class _Needs:
     forbidden: frozenset[str]
 
 
-def _needs(entry: Deviation, answers: _Answers, deviating: set[str]) -> _Needs:
+def _needs(entry: Deviation, answers: Answers, deviating: set[str]) -> _Needs:
     covered = answers.keys.matched(entry.checks)
     # What another entry of the same kind excuses first may stay matched, but is not newly taken from it.
     alike = {key for key, r in answers.deviating.items() if r.cause == entry.kind and key in covered}
@@ -232,7 +142,7 @@ def _needs(entry: Deviation, answers: _Answers, deviating: set[str]) -> _Needs:
     )
 
 
-def _revised(entry: Deviation, concerned: Sequence[tuple[_Answers, set[str]]]) -> list[Deviation]:
+def _revised(entry: Deviation, concerned: Sequence[tuple[Answers, set[str]]]) -> list[Deviation]:
     """Return an entry as it has to be: none where it is gone, several where its backends do not deviate alike."""
     needs = {one.backend: _needs(entry, one, deviating) for one, deviating in concerned}
     required = frozenset().union(*(one.required for one in needs.values()))
@@ -272,7 +182,7 @@ def _checks(entry: Deviation, needs: _Needs, asked: Keys, unasked: Keys) -> tupl
     return tuple(sorted({*untouched, *cover(left, needs.forbidden, rest)}))
 
 
-def _fresh(answers: _Answers, keys: set[str], known: Sequence[Deviation], record: Record) -> Iterator[Deviation]:
+def _fresh(answers: Answers, keys: set[str], known: Sequence[Deviation], record: Record) -> Iterator[Deviation]:
     """Yield declarations, without a reason, of what no entry is about: one for each cause and kind."""
     groups: dict[tuple[str, str], list[str]] = {}
     causes = {key: cause for cause in (record.footer.causes if record.footer else ()) for key in cause.results}
@@ -294,7 +204,8 @@ def _fresh(answers: _Answers, keys: set[str], known: Sequence[Deviation], record
     for (name, kind), theirs in sorted(groups.items(), key=lambda group: (group[0][0].lower(), group[0][1])):
         if not answers.version:
             raise UsageError(f"the record does not say which version {answers.backend} has")
-        reason = f"{TODO}: say why. {len(theirs)} results, the simplest {min(theirs, key=lambda k: (len(k), k))}."
+        count = f"{len(theirs)} result{'s' if len(theirs) > 1 else ''}"
+        reason = f"{TODO}: say why. {count}, the simplest {min(theirs, key=lambda k: (len(k), k))}."
         if (name, kind) in elsewhere:
             reason += f" Declared as {name} for {elsewhere[name, kind].versions}: is it the same?"
         elif said[name, kind]:
@@ -310,7 +221,7 @@ def _fresh(answers: _Answers, keys: set[str], known: Sequence[Deviation], record
         )
 
 
-def _of_other_versions(answers: _Answers, key: str, result: Result, known: Sequence[Deviation]) -> Deviation | None:
+def _of_other_versions(answers: Answers, key: str, result: Result, known: Sequence[Deviation]) -> Deviation | None:
     """Return the entry that would excuse a result, were it declared for this version."""
     path, _, quantity = key.rpartition("#")
     check = f"{path}@{answers.backend}"

@@ -11,7 +11,8 @@ import click
 from lossparity.errors import UsageError
 
 if TYPE_CHECKING:
-    from lossparity.declaring import Catalogue, Proposal
+    from lossparity.answers import Catalogue
+    from lossparity.declaring import Proposal
 
 
 @click.command()
@@ -43,7 +44,7 @@ def known(update: Path | None, write: bool, output: Path | None, paths: tuple[Pa
     One that matches no check is an error. What is proposed anew has no reason yet, and is not read until it has one.
     """
     from lossparity import suite
-    from lossparity.declaring import catalogue
+    from lossparity.answers import catalogue
 
     if (write and update is None) or (output is not None and not write):
         raise UsageError("nothing would be written", hint="lossparity known --update RECORD --write [-o FOLDER]")
@@ -56,7 +57,7 @@ def known(update: Path | None, write: bool, output: Path | None, paths: tuple[Pa
 
 def _listed(every: Catalogue) -> int:
     from lossparity import registry
-    from lossparity.declaring import pairs
+    from lossparity.answers import pairs
     from lossparity.known import unmatched
 
     declared = registry.known_deviations(registry.known_files())
