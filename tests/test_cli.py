@@ -415,7 +415,7 @@ def test_a_compiled_mode_gets_the_tagged_cases_and_one_that_is_none_is_refused()
     cases = ("--case", "extreme-logits/certain/**", "--case", "extreme-logits/masked-log", "--format", "float32")
     result = lossparity("run", "-b", "jax*+*", *cases)
     got = record.read(Path("lossparity-results/run.jsonl"))
-    assert {r.backend for r in got.results} == {"jax+jit", "jax.manual+jit"}
+    assert {"jax+jit", "jax.manual+jit"} <= {r.backend for r in got.results}
     assert all("XLA" in e.details["compiler"] for e in got.environments)
     assert re.search(r"not tested: jax\+jit, \d+ checks: compiled modes run only the cases that are", result.stdout)
 
