@@ -251,7 +251,7 @@ FAULTS = {
         "indices in uint8 may be refused",
         "(N5)",
     ),
-    "unknown format of indices": (with_line("target_format: §int16"), "unknown format 'int16'", "int32"),
+    "unknown format of indices": (with_line("target_format: §int16"), "unknown format 'int16'", "'int64'"),
     "indices too large for their format": (
         instead(
             TARGET, "ignore_index: 256\n    target_format: uint8\n    one_of: [right, raises]\n    target: §[256, 1]"
