@@ -45,7 +45,9 @@ def beyond(question: Question, size: float) -> bool:
 
 
 def spread(question: Question) -> float:
-    return float(np.ptp(finite(question)))
+    x = finite(question)
+    with np.errstate(over="ignore"):
+        return float(x.max(initial=-np.inf) - x.min(initial=np.inf))
 
 
 def masked(question: Question) -> bool:
