@@ -123,7 +123,7 @@ def test_small_inputs_are_printed_and_large_ones_described() -> None:
     text = console.summary(failing(MISTAKE), inputs={MISTAKE.results[0]: Question(case, "float32")})
     assert "inputs: log_probs [[" in " ".join(text.split())
     assert "reduction=mean" in text
-    wide = next(c for s in load([built_in()]) for c in s.cases if c.id == "half-precision/many-classes")
+    wide = next(c for s in load([built_in()]) for c in s.cases if c.id == "large-vocabulary/softmax")
     text = console.summary(failing(MISTAKE), inputs={MISTAKE.results[0]: Question(wide, "float16")})
     assert "inputs: logits float16[" in text
 
