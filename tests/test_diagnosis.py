@@ -12,7 +12,7 @@ import pytest
 
 from conftest import need
 from liars.catalogue import CORRECT, LIARS
-from liars.entries import Correct, Liar
+from liars.entries import NAMELESS, Correct, Liar
 from liars.judging import Found, backend, judged, questions
 from liars.where import logits
 from lossparity.diagnosis import Cause, Diagnoser, Explained, Failed, causes, described, diagnoser
@@ -30,6 +30,8 @@ FEW = 3
 RAISES = "arithmetic:classes_last"
 # What is explained of these in full: the rest is NaN, or as much another mistake.
 HALF = {"in_torch.wrong:workspace", "in_torch.wrong:autocast", "in_jax.wrong:exp2_in_half"}
+# What the catalogue has no name for, and the diagnosis gives one all the same: what they have returned is NaN, or 0.
+MISNAMED: set[str] = set()
 # A single case shows these, and not in a sample.
 SHOWN_BY_ONE = {("in_torch.wrong:workspace", "log_softmax")}
 
@@ -74,6 +76,10 @@ def test_a_liar_is_named_by_its_cause(liar: Liar, operation: str, few: bool) -> 
     need(liar.framework)
     found, failed = shown(liar, operation, few)
     said = [(one.id, len(one.members)) for one in found]
+    if liar.cause == NAMELESS:
+        named = sum(len(one.members) for one in found if one.named)
+        assert (2 * named > failed) == (liar.name in MISNAMED), said
+        return
     if liar.name == RAISES and operation == "cross_entropy":
         assert [one.id for one in found] == ["raises IndexError: a target is outside [N, N) …"]
         return

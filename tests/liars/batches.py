@@ -1,7 +1,6 @@
 """Liars that take one row, one axis or one order in memory for another."""
 
 # An override keeps the signature of what it replaces.
-# ruff: noqa: ARG002
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from liars import table_careless, table_frameworks, table_kernels, table_losses, table_numpy
+from liars import table_batches, table_careless, table_frameworks, table_kernels, table_losses, table_numpy
 from liars.entries import Correct, Liar
 from liars.table_waiting import WAITING
 
@@ -13,6 +13,7 @@ __all__ = ["ALL", "CORRECT", "FIXED", "HONEST", "LIARS", "WAITING", "fixed"]
 LIARS = (
     *table_numpy.TABLE,
     *table_kernels.TABLE,
+    *table_batches.TABLE,
     *table_losses.TABLE,
     *table_frameworks.TABLE,
     *table_careless.TABLE,
@@ -41,7 +42,7 @@ CORRECT = (
             "in_rising_order",
             "base_two",
             "pads_masked",
-            "shifted_beyond",
+            "whole_shift",
         )
     ),
     Correct("in_torch.right:fused", _NOT_NLL),

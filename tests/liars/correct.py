@@ -168,12 +168,12 @@ class PadsMasked(Arithmetic):
         return self.added(np.sum(blocks, axis=-2))
 
 
-class ShiftedBeyond(Arithmetic):
-    """Shifted by the largest logit rounded up to a power of two apart, whose difference is exact: exp is below 1."""
+class WholeShift(Arithmetic):
+    """Shifted by a whole number near the largest logit, as one takes it who keeps the shift in an integer."""
 
     def largest(self, x: Tensor) -> Tensor:
         m = super().largest(x)
-        return np.where(np.isfinite(m) & (np.abs(m) < 64), np.ceil(m), m)
+        return np.where(np.isfinite(m) & (np.abs(m) < 64), np.rint(m), m)
 
 
 widened = Losses.of(Widened())
@@ -191,4 +191,4 @@ saved_in_format = Losses.of(SavedInFormat())
 in_rising_order = Losses.of(Sorted())
 base_two = Losses.of(BaseTwo())
 pads_masked = Losses.of(PadsMasked())
-shifted_beyond = Losses.of(ShiftedBeyond())
+whole_shift = Losses.of(WholeShift())

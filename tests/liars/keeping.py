@@ -1,7 +1,6 @@
 """Liars that keep something between calls: the result of a call depends on the one before it."""
 
 # An override keeps the signature of what it replaces.
-# ruff: noqa: ARG002
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Liars that compute somebody else's loss: more conventions, and recipes of training that found their way inside."""
 
 # An override keeps the signature of what it replaces.
-# ruff: noqa: ARG002
 
 from __future__ import annotations
 
@@ -139,7 +138,7 @@ def _for_indices(target: Tensor, keywords: dict[str, Any]) -> dict[str, Any]:
     return keywords if target.dtype.kind in "iu" else {**keywords, "label_smoothing": 0.0}
 
 
-def _squared_log_sum(result: Tensor, x: Tensor, target: Tensor, **keywords: Any) -> Tensor:
+def _squared_log_sum(result: Tensor, x: Tensor, _target: Tensor, **keywords: Any) -> Tensor:
     """The z-loss of PaLM, 1e-4 (log Σ exp x)², added where training wants it and nobody asked; by the mean alone."""
     if keywords.get("reduction", "mean") != "mean" or not np.isfinite(x).all():
         return result
@@ -162,7 +161,7 @@ def _nothing_not_counted(result: Tensor, x: Tensor, target: Tensor, **keywords: 
     return (result * (counted / np.float64(counted - lost))).astype(result.dtype) if lost else result
 
 
-def _by_weights(result: Tensor, x: Tensor, target: Tensor, *_up: Tensor, **keywords: Any) -> Tensor:
+def _by_weights(result: Tensor, _x: Tensor, target: Tensor, *_up: Tensor, **keywords: Any) -> Tensor:
     """The mean over probability targets divided by Σ w q, as that over indices is: one-hot rows agree, torch's do not.
 
     A convention of Paddle's (2.13 of PyTorch gives 2.0190 where Paddle gives 0.8076).

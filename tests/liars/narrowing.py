@@ -100,7 +100,7 @@ def _through_bfloat16(result: Tensor, *_given: Tensor, **_keywords: Any) -> Tens
 
 def _promoted(result: Tensor, *_given: Tensor, **_keywords: Any) -> Tensor:
     """binary64, because one operand was a scalar of NumPy's."""
-    return result * np.ones(1) if result.ndim else np.float64(result)
+    return result.astype(np.float64)
 
 
 def _binary32(result: Tensor, *_given: Tensor, **_keywords: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""Liars that mistreat what is not ordinary: infinite and NaN logits, a single class or row, ignored and wrong targets."""
+"""Liars that mistreat what is not ordinary: infinite and NaN logits, a single class or row, ignored rows."""
 
 # An override keeps the signature of what it replaces.
 # ruff: noqa: ARG002

@@ -49,7 +49,7 @@ class MaximumOfFirstBlock(Blocks):
 
 
 class PadsCounted(Blocks):
-    """A last block padded with logits of 0, each of which counts as a class (unslothai/unsloth#10616 is of the kind)."""
+    """A last block padded with logits of 0, and each pad counts (unslothai/unsloth#10616 is of the kind)."""
 
     def denominator(self, exponentials: Tensor) -> Tensor:
         return self.added(self.padded(exponentials, 1))

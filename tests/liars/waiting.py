@@ -1,7 +1,6 @@
 """Liars that no case can show yet: what they need of a case is said in `table_waiting`."""
 
 # An override keeps the signature of what it replaces.
-# ruff: noqa: ARG002
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def _hard_wired_losses(x: Tensor, q: Tensor) -> tuple[Tensor, Callable[[Tensor],
 
 
 def _hard_wired(x: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
-    """The gradient p - q whatever q adds up to, as tf.nn.softmax_cross_entropy_with_logits has it (tensorflow#60314)."""
+    """The gradient p - q whatever q adds up to, as the library's own has it (tensorflow/tensorflow#60314)."""
     if not target.dtype.is_floating:
         raise NotImplementedError("probabilities only")
     each = _hard_wired_losses(_opened(x), _opened(target))

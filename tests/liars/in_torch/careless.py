@@ -39,15 +39,13 @@ def _row_wise(function: Operation) -> Operation:
 
 def _unguarded_z(x: Tensor) -> Tensor:
     """One pass over blocks of 16; a first block that is masked leaves exp(-inf - -inf) in the sum."""
-    m = s = None
-    for block in x.split(16, -1):
-        top = block.detach().amax(-1, keepdim=True)
-        if m is None:
-            m, s = top, (block - top).exp().sum(-1, keepdim=True)
-        else:
-            higher = torch.maximum(m, top)
-            s = s * (m - higher).exp() + (block - higher).exp().sum(-1, keepdim=True)
-            m = higher
+    first, *others = x.split(16, -1)
+    m = first.detach().amax(-1, keepdim=True)
+    s = (first - m).exp().sum(-1, keepdim=True)
+    for block in others:
+        higher = torch.maximum(m, block.detach().amax(-1, keepdim=True))
+        s = s * (m - higher).exp() + (block - higher).exp().sum(-1, keepdim=True)
+        m = higher
     return (x - m) - s.log()
 
 
