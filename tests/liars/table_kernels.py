@@ -55,7 +55,7 @@ TABLE = (
     Liar(
         "narrowing:divisor_in_binary16",
         FORMATS,
-        ("reduced-in-16-bits",),
+        NAMELESS,
         in_loss("D2"),
         lambda q: w.averaged(q) and w.rows(q) > 65504,
         large=True,

@@ -103,7 +103,7 @@ TABLE = (
     Liar(
         "meanings:divisor_at_least_one",
         SEMANTICS,
-        ("divisor-at-least-1",),
+        ("divisor-at-least-1", "mean=positions"),
         in_loss("N2"),
         lambda q: w.weighted(q) and w.averaged(q),
     ),
@@ -248,7 +248,7 @@ TABLE = (
     Liar(
         "refusing:swallowed",
         ROBUSTNESS,
-        ("index-outside-is-zero",),
+        NAMELESS,
         in_loss("N4"),
         w.outside,
         kinds=("zero", *NO_ERROR),
@@ -259,7 +259,6 @@ TABLE = (
         NAMELESS,
         in_loss("N4"),
         w.outside,
-        quantities=VALUE,
         kinds=("nan",),
     ),
 )
