@@ -90,8 +90,14 @@ def _in_chunks(x: Tensor, target: Tensor, *, reduction: str = "mean", **keywords
 def _logsumexp(x: Tensor) -> Tensor:
     """log S of shifted rows by blocks of 16 classes, each with a maximum of its own."""
     m = x.detach().amax(-1, keepdim=True)
-    parts = torch.stack([torch.logsumexp(block - m, -1) for block in x.split(max(16, x.shape[-1] // 8), -1)], -1)
+    parts = torch.stack([_of_block(block - m) for block in x.split(max(16, x.shape[-1] // 8), -1)], -1)
     return m, torch.logsumexp(parts, -1, keepdim=True)
+
+
+def _of_block(d: Tensor) -> Tensor:
+    """The gradient of torch.logsumexp is NaN where all is -inf (pytorch/pytorch#49724): such a block is left out."""
+    masked = d.isneginf().all(-1)
+    return torch.logsumexp(torch.where(masked[:, None], 0.0, d), -1).masked_fill(masked, -torch.inf)
 
 
 def _online(x: Tensor) -> Tensor:
