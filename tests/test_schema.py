@@ -108,6 +108,10 @@ def test_every_key_has_help() -> None:
         entry = DEFINED[described["$ref"].rpartition("/")[2]] if "$ref" in described else described
         entry = DEFINED["Case"] if name == "cases" else entry
         assert entry.get("description"), f"{name} has no description"
+    for name in ("operation", "clause", "relation"):
+        beside = IN_A_CASE[name]["enumDescriptions"]
+        assert len(beside) == len(words(IN_A_CASE[name])) and all(isinstance(said, str) for said in beside)
+    assert "enumDescriptions" not in IN_A_CASE["formats"]["items"]
 
 
 @pytest.mark.parametrize("path", sorted(built_in().rglob("*.yaml")), ids=lambda path: path.stem)

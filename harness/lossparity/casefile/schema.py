@@ -33,12 +33,11 @@ def _any_of(*names: str) -> Meta:
     return Meta(extra_json_schema={"anyOf": [{"$ref": _HERE.format(name=name)} for name in names]})
 
 
-def _words(words: Iterable[str]) -> Meta:
-    listed = list(words)
-    extra: dict[str, Any] = {"enum": listed}
-    if isinstance(words, dict):
+def _words(words: Iterable[str], said: Iterable[str] = ()) -> Meta:
+    extra: dict[str, Any] = {"enum": list(words)}
+    if beside := list(said):
         # Not of JSON Schema, but what editors show beside a word that they complete.
-        extra["enumDescriptions"] = list(words.values())
+        extra["enumDescriptions"] = beside
     return Meta(extra_json_schema=extra)
 
 
@@ -83,8 +82,10 @@ class Case(msgspec.Struct, forbid_unknown_fields=True):
     """One case: an operation, its inputs and keywords, and the clause of the spec that it tests."""
 
     id: Annotated[_Id, Meta(description="The case's name within its suite: a-z, 0-9, '.' and '-'.")]
-    clause: Annotated[str, _words(_CITED), Meta(description="The clause that a failure is reported under.")]
-    operation: Annotated[str, _words(_CALLED), Meta(description="What is called.")]
+    clause: Annotated[
+        str, _words(_CITED, _CITED.values()), Meta(description="The clause that a failure is reported under.")
+    ]
+    operation: Annotated[str, _words(_CALLED, _CALLED.values()), Meta(description="What is called.")]
     about: _Maybe[_About] = UNSET
     link: _Maybe[
         Annotated[str, Meta(pattern=r"^https://\S+$", description="The address where somebody reported it.")]
@@ -95,7 +96,9 @@ class Case(msgspec.Struct, forbid_unknown_fields=True):
         Annotated[bool, Meta(description="Whether compiled modes run it too; a compilation takes seconds.")]
     ] = UNSET
     relation: _Maybe[
-        Annotated[str, _words(_RELATED), Meta(description="What several results must have in common.")]
+        Annotated[
+            str, _words(_RELATED, _RELATED.values()), Meta(description="What several results must have in common.")
+        ]
     ] = UNSET
     one_of: _Maybe[
         Annotated[list[_Choice], _SOME, Meta(description="What is permitted, where the clause leaves a choice.")]
