@@ -46,9 +46,12 @@ def value(
     """Return the exact result of an operation as an object array of `mpmath.mpf` (0-d for mean and sum).
 
     `policy` picks one of the outcomes that the spec permits: "limit" for rows holding +inf (S5), "masked" for
-    rows of -inf only (S6), "zero" for a mean whose divisor is 0 (N3). Every choice not picked gives NaN.
+    rows of -inf only (S6), "zero" for a mean whose divisor is 0 (N3) and for a loss whose coefficients are all 0
+    in a row that is NaN (S4), "clamped" for a label smoothing outside [0, 1] (C3), where the formula holds
+    otherwise. Every other choice not picked gives NaN.
     """
     _check(operation, reduction, policy)
+    label_smoothing = _smoothing(label_smoothing, policy)
     x = np.asarray(first, dtype=np.float64)
     rows = _rows(x).tolist()
     with mpmath.workdps(DIGITS):
@@ -65,6 +68,8 @@ def value(
             return _per_row([mpmath.fsum(row) for row in rows], x)
         q, divisor = _coefficients(operation, x, target, weight, ignore_index, label_smoothing)
         losses = [mpmath.fsum(_term(q[r][c], z[c]) for c in q[r]) for r, z in enumerate(rows)]
+        if policy == "zero" and operation != "nll_loss":  # which the S-clauses are not about
+            losses = [loss if any(q[r].values()) else mpmath.mpf(0) for r, loss in enumerate(losses)]
         if reduction == "none":
             return _per_row(losses, x)
         total = mpmath.fsum(losses)
@@ -94,6 +99,7 @@ def gradient(
     the divisor of a mean is 0 (N3) the gradient is NaN, or 0 under the policy "zero".
     """
     _check(operation, reduction, policy)
+    label_smoothing = _smoothing(label_smoothing, policy)
     if operation == "one_hot":
         raise ValueError("one_hot has no gradient")
     x = np.asarray(first, dtype=np.float64)
@@ -242,8 +248,20 @@ def _is_regular(x: list[float]) -> bool:
 def _check(operation: str, reduction: str, policy: str) -> None:
     if operation not in ELEMENTWISE + ROW_SUMS + LOSSES:
         raise ValueError(f"unknown operation {operation!r}")
-    if reduction not in ("none", "mean", "sum") or policy not in ("nan", "limit", "masked", "zero"):
+    if reduction not in ("none", "mean", "sum") or policy not in (
+        "nan",
+        "limit",
+        "masked",
+        "zero",
+        "formula",
+        "clamped",
+    ):
         raise ValueError(f"unknown reduction {reduction!r} or policy {policy!r}")
+
+
+def _smoothing(stated: float, policy: str) -> float:
+    """Return the stated label smoothing, or the nearest to it in [0, 1] under the policy "clamped"."""
+    return sorted((0.0, stated, 1.0))[1] if policy == "clamped" else stated
 
 
 def _labels(target: npt.ArrayLike | None, x: Array, ignore_index: int = -100) -> list[int]:

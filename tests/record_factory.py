@@ -48,7 +48,7 @@ _BACKENDS = {
 _SUITES = {
     "worked-example": ("S1", "N1"),
     "label-smoothing": ("C1", "C2"),
-    "extreme-logits": ("S2", "S9", "D2"),
+    "large-logits": ("S2", "S9", "D2"),
     "masks": ("S3", "S6", "Q2"),
     "targets": ("N2", "N3", "N4"),
 }

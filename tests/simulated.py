@@ -449,12 +449,21 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "smoothed probabilities": {"probabilities": True, "label_smoothing": 0.2, "weighted": True},
     "ignored": {"ignore_index": 0, "label_smoothing": 0.1, "weighted": True},
 }
+# Of coefficients of both signs (C3); of no infinite logits.
+BEYOND: dict[str, dict[str, Any]] = {
+    "negative smoothing": {"label_smoothing": -0.4},
+    "negative smoothing, weighted": {"label_smoothing": -2.0, "weighted": True},
+    "smoothing above 1": {"label_smoothing": 1.5, "weighted": True},
+    "smoothing above 1, cancelling": {"label_smoothing": 1.125},
+    "negatively smoothed probabilities": {"probabilities": True, "label_smoothing": -0.4, "weighted": True},
+    "probabilities smoothed above 1": {"probabilities": True, "label_smoothing": 1.25},
+}
 
 
 def loss(fmt: str, family: str, k: int, seed: int, parameters: str, reduction: str, n: int = 5) -> Posed:
     """Pose a cross-entropy."""
     rng = np.random.RandomState(seed)
-    more = dict(PARAMETERS[parameters])
+    more = dict({**PARAMETERS, **BEYOND}[parameters])
     if more.pop("weighted", False):
         more["weight"] = rng.choice([0.5, 1.0, 3.0, 0.1, 7.0], k)
     if more.pop("probabilities", False):

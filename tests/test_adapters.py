@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -277,6 +279,51 @@ def test_python_that_depends_on_a_tensor_is_declined_where_it_is_compiled_and_on
     assert value(compiling.ask(eager)).tolist() == [[1, 2]]
 
 
+@pytest.mark.parametrize("more", [{}, {"weight": [1, 2, 4]}, {"label_smoothing": 0.1}, {"ignore_index": 1}], ids=str)
+@pytest.mark.parametrize("operation", LOSSES)
+def test_a_compiled_loss_cannot_raise_and_is_nan_where_the_index_is_out_of_range(
+    compiling: Worker, operation: str, more: dict[str, Any]
+) -> None:
+    """Clause N4: at that position alone under none, and the whole of it under sum and mean; eagerly it raises."""
+    if "torch" in compiling.details:
+        pytest.skip("its losses are the framework's own: the cases judge them")
+    if operation == "nll_loss" and "label_smoothing" in more:
+        pytest.skip("nll_loss has no smoothing")
+    keywords = {key: value for key, value in more.items() if key != "weight"}
+    arrays = {LOSSES[operation]: Array.of([[-1, -2, -3]] * 3, "float32")}
+    if "weight" in more:
+        arrays["weight"] = Array.of(more["weight"], "float32")
+    for index, reduction in itertools.product((-1, 3, 10**6), ("none", "sum", "mean")):
+        asked = {**arrays, "target": Array.of([0, index, 2], "int64")}
+        outcome = compiling.ask(Request("", operation, asked, {**keywords, "reduction": reduction}, "compiled"))
+        nan = np.isnan(value(outcome)).tolist()
+        assert nan == ([False, True, False] if reduction == "none" else True), (index, reduction)
+        eager = compiling.ask(Request("", operation, asked, {**keywords, "reduction": reduction}))
+        assert isinstance(eager, Raised), eager
+
+
+@pytest.mark.parametrize("variant", ["", "manual"])
+def test_a_compiled_loss_is_what_it_is_eagerly(compiling: Worker, variant: str) -> None:
+    """What the adapter composes can be compiled, and gives the same but for roundings, and the same gradient."""
+    # Torch compiles in seconds, and composes little.
+    names = CALLS if "torch" not in compiling.details else ("row_sum", "smoothing_term", "index smoothed")
+    for name in names:
+        operation, keywords, arrays = CALLS[name]
+        shape = value(compiling.ask(Request("", operation, arrays, keywords))).shape
+        upstream = Array.of(np.linspace(1, 2, math.prod(shape)).reshape(shape), "float32")
+        asked = {**arrays, "upstream": upstream} if operation != "one_hot" else arrays
+        eager = compiling.ask(Request(variant, operation, asked, keywords))
+        outcome = compiling.ask(Request(variant, operation, asked, keywords, "compiled"))
+        if isinstance(eager, Declined):
+            assert outcome == eager
+            continue
+        assert np.allclose(value(outcome), value(eager), rtol=1e-5), name
+        assert isinstance(outcome, Produced) and isinstance(eager, Produced)
+        if operation != "one_hot":
+            assert isinstance(outcome.gradient, Array) and isinstance(eager.gradient, Array), (name, outcome.gradient)
+            assert np.allclose(outcome.gradient.exact(), eager.gradient.exact(), rtol=1e-5, atol=1e-6), name
+
+
 def test_more_shapes_than_dynamo_compiles_by_itself_are_never_run_eagerly(compiling: Worker) -> None:
     """Past 8 recompilations Dynamo gives up on a function; the others have no such limit."""
     if "torch" not in compiling.details:
@@ -419,3 +466,26 @@ def test_a_device_that_is_not_there_is_unavailable(name: str) -> None:
     assert not worker.wait_ready()
     worker.close()
     assert worker.unavailable == f"NumPy has no device {name!r}"
+
+
+@pytest.mark.parametrize(
+    ("framework", "name", "reason"),
+    [
+        ("torch", "cdua", "PyTorch is judged on cpu and cuda, not on 'cdua'"),
+        ("torch", "gpu", "PyTorch is judged on cpu and cuda, not on 'gpu'"),
+        ("torch", "cpu:1", "PyTorch has no device 'cpu:1'"),
+        ("torch", "cpu:a", "PyTorch has no device 'cpu:a'"),
+        ("torch", "cuda:99", "CUDA device|no device 'cuda:99'"),
+        ("tensorflow", "cuda", "TensorFlow is judged on cpu and gpu, not on 'cuda'"),
+        ("tensorflow", "gpuu", "TensorFlow is judged on cpu and gpu, not on 'gpuu'"),
+        ("jax", "gpuu", "JAX has no device 'gpuu': "),
+    ],
+)
+def test_a_device_that_nobody_has_is_absent_and_not_a_fault(framework: str, name: str, reason: str) -> None:
+    need(framework)
+    worker = Worker(registered()[framework].adapter, name)
+    assert not worker.wait_ready()
+    worker.close()
+    assert re.search(reason, worker.unavailable), worker.unavailable
+    assert "\n" not in worker.unavailable
+    assert not worker.broken

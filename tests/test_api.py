@@ -157,8 +157,8 @@ class TestOptions:
             e = np.exp(logits - logits.max(axis=-1, keepdims=True))
             return np.asarray(e / e.sum(axis=-1, keepdims=True))
 
-        assert check(last, case="class-axis/images", convention="axis=last").conforms
-        assert not check(last, case="class-axis/images").conforms
+        assert check(last, case="softmax/images", convention="axis=last").conforms
+        assert not check(last, case="softmax/images").conforms
 
     def test_a_record_and_the_inputs_are_kept_where_asked(self, tmp_path: Path) -> None:
         check(turned, record=tmp_path / "r.jsonl", dump=tmp_path / "out")

@@ -26,6 +26,7 @@ from lossparity.model import Grade
 from lossparity.reference import Answer, Problem
 from lossparity.spec import OPERATIONS, REDUCTIONS
 from simulated import (
+    BEYOND,
     FAMILIES,
     PARAMETERS,
     WRONG,
@@ -92,6 +93,28 @@ def test_no_correct_loss_exceeds_its_bound(parameters: str, fmt: str, of: str) -
             continue
         reduction = REDUCTIONS[(n + k) % 3]
         shares(loss(fmt, family, k, n, parameters, reduction), of, seed=n, forms=4 if k < 33 else 2)
+
+
+@pytest.mark.parametrize("of", ["tight", "loose"])
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("parameters", BEYOND)
+def test_no_correct_loss_of_terms_of_both_signs_exceeds_its_bound(parameters: str, fmt: str, of: str) -> None:
+    for (n, family), k in itertools.product(enumerate(FAMILIES), (1, 2, 3, 8, 33)):
+        if family != "masked" and (n + k) % 2:
+            reduction = REDUCTIONS[(n + k) % 3]
+            shares(loss(fmt, family, k, n, parameters, reduction), of, seed=n, forms=4 if k < 33 else 2)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_where_terms_cancel_the_bound_is_that_of_what_was_added_up(fmt: str) -> None:
+    """With K = 9 and a smoothing of 9/8 the target's coefficient is 0, and what is computed of it an error."""
+    x = [[40.0, *[0.0] * 8], [0.25, *[0.0] * 8]]
+    posed = pose("cross_entropy", fmt, x, target=[0, 0], label_smoothing=1.125, reduction="none")
+    parts = Bounds(posed.answers["value"], False).terms(next(posed.answers["value"].blocks()))
+    assert np.allclose(parts.mass[:, 0], 0.125 + 1.125)
+    assert parts.total[1, 0] > 1.2 * posed.exact("value").high[1, 0]
+    for machine in machines(fmt, 3, of="loose"):
+        assert posed.share("value", machine.value(posed.given, 1), "loose", flushed=machine.flush) <= 1
 
 
 @pytest.mark.parametrize("of", ["tight", "loose"])

@@ -162,3 +162,8 @@ def test_a_cause_is_said_in_words(name: str, said: str) -> None:
     assert isinstance(one, Cause)
     assert one.said == said
     assert one.named
+
+
+def test_the_format_is_that_of_the_key_whatever_the_path_of_the_backends_python_holds() -> None:
+    failed = Failed("suite/a/reduction=mean/float16@torch@/opt/a@b/bin/python#value", "S1", "nan", ())
+    assert (failed.format, failed.quantity) == ("float16", "value")

@@ -40,8 +40,15 @@ def upside_down(logits):
 
 upside_down.gradient = softmax.gradient
 """
+BATCH = """\
+from liars.honest import honest
+
+
+def softmax(logits):
+    return honest.softmax(logits) * (1.001 if logits.shape[0] > 1 else 1)
+"""
 TESTS = Path(__file__).parent
-KINDS = ("--operation", "nll_loss", "--case", "weights-and-ignored", "--format", "float64")
+KINDS = ("--operation", "nll_loss", "--case", "nll-loss", "--format", "float64")
 # PyTorch counts rows in binary16 too, where 65600 is inf.
 SHARED = (
     "--case",
@@ -51,7 +58,7 @@ SHARED = (
     "--format",
     "float16",
 )
-SMALL = ("--case", "worked-example", "--case", "weights-and-ignored/weighted-*", "--format", "float64")
+SMALL = ("--case", "worked-example", "--case", "probability-targets/weighted*", "--format", "float64")
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +129,7 @@ class TestConvention:
         assert check("off.py:off", *options).exit_code == 1
 
     def test_the_last_axis_takes_the_classes_along(self) -> None:
-        images = ("--operation", "softmax", "--case", "class-axis/images", "--format", "float32")
+        images = ("--operation", "softmax", "--case", "softmax/images", "--format", "float32")
         moved = ("--convention", "axis=last")
         assert check("liars.arithmetic:classes_last.softmax", *images).exit_code == 1
         assert check("liars.arithmetic:classes_last.softmax", *images, *moved).exit_code == 0
@@ -175,6 +182,13 @@ class TestConvention:
         assert "     script: " in check(self.LIAR, *options).stdout
         assert "     script: " not in check("mine.py:cross_entropy", *options, "--convention", "smoothing=K-1").stdout
 
+    def test_a_script_is_not_advised_where_calls_are_compared(self) -> None:
+        Path("batch.py").write_text(BATCH, encoding="utf-8")
+        options = ("--operation", "softmax", "--framework", "numpy", "--format", "float64")
+        found = check("batch.py:softmax", "--case", "invariances/alone-softmax", *options).stdout
+        assert "1. batch-dependent, 1 result" in found
+        assert "bound allows" in found and "script: " not in found
+
     @pytest.mark.parametrize(
         ("text", "hint"), [("smothing=K-1", "did you mean 'smoothing'?"), ("smoothing=K-2", "did you mean 'K")]
     )
@@ -189,7 +203,7 @@ deviations:
     kind: finite-wrong
     versions: ">=1"
     reason: rows are averaged, as everywhere in this project
-    checks: ["weights-and-ignored/nll-weighted/reduction=mean/*", "weights-and-ignored/nll-ignored*/reduction=mean/*"]
+    checks: ["nll-loss/weighted/reduction=mean/*", "ignore-index/nll-ignored*/reduction=mean/*"]
 """
 
 
@@ -286,12 +300,12 @@ class TestLastFailed:
 
 class TestDump:
     def test_the_inputs_of_a_failure_are_kept_with_what_is_right_and_what_was_got(self) -> None:
-        case = "weights-and-ignored/nll-weighted/reduction=mean"
+        case = "nll-loss/weighted/reduction=mean"
         options = ("--operation", "nll_loss", "--case", case, "--format", "bfloat16", "--format", "float64")
         result = check("mine.py:nll_loss", *options, "--dump", "out/deep")
         assert result.exit_code == 1
         names = sorted(path.name for path in Path("out/deep").iterdir())
-        start = "weights-and-ignored__nll-weighted__reduction=mean__"
+        start = "nll-loss__weighted__reduction=mean__"
         ends = [
             f"{fmt}__numpy.target__{quantity}.npz"
             for fmt in ("bfloat16", "float64")
@@ -353,22 +367,18 @@ class TestRepeating:
     """The first failure is told at once; what is printed beside a cause repeats it."""
 
     def test_the_first_failure_is_printed_once_and_first(self) -> None:
-        lines = check(
-            "mine.py:nll_loss", "--operation", "nll_loss", "--case", "weights-and-ignored"
-        ).stdout.splitlines()
+        lines = check("mine.py:nll_loss", "--operation", "nll_loss", "--case", "nll-loss").stdout.splitlines()
         assert lines[0] == "the first failure; the rest follows, by cause"
-        assert lines[1].startswith("FAIL weights-and-ignored/nll-")
+        assert lines[1].startswith("FAIL nll-loss/")
         assert sum(line.startswith("the first failure") for line in lines) == 1
 
     def test_of_a_few_checks_the_first_failure_is_not_said_twice(self) -> None:
-        said = check(
-            "mine.py:nll_loss", "--operation", "nll_loss", "--case", "weights-and-ignored/nll-weighted*"
-        ).stdout
+        said = check("mine.py:nll_loss", "--operation", "nll_loss", "--case", "nll-loss/weighted*").stdout
         assert said.startswith("1. ")
         assert "the first failure" not in said
 
     def test_both_commands_repeat_the_failure(self) -> None:
-        options = ("--operation", "softmax", "--format", "float32", "--supports", "2d", "--case", "class-axis")
+        options = ("--operation", "softmax", "--format", "float32", "--supports", "2d", "--case", "softmax/images")
         found = check("mine.py:upside_down", *options, "--case", "worked-example").stdout.splitlines()
         again, script = (
             next(line for line in found if f"     {word}: lossparity " in line) for word in ("again", "script")
@@ -392,7 +402,7 @@ class TestRepeating:
             monkeypatch.delenv(name, raising=False)
         if variable:
             monkeypatch.setenv(variable, "1")
-        tiny = ("--operation", "nll_loss", "--case", "weights-and-ignored/nll-weighted/reduction=mean")
+        tiny = ("--operation", "nll_loss", "--case", "nll-loss/weighted/reduction=mean")
         assert ("\x1b[" in check("mine.py:nll_loss", *tiny, "--format", "float64").stdout) is coloured
 
     def test_no_colour_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ def test_small_inputs_are_printed_and_large_ones_described() -> None:
     text = console.summary(failing(MISTAKE), inputs={MISTAKE.results[0]: Question(case, "float32")})
     assert "inputs: log_probs [[" in " ".join(text.split())
     assert "reduction=mean" in text
-    wide = next(c for s in load([built_in()]) for c in s.cases if c.id == "half-precision/many-classes")
+    wide = next(c for s in load([built_in()]) for c in s.cases if c.id == "large-vocabulary/softmax")
     text = console.summary(failing(MISTAKE), inputs={MISTAKE.results[0]: Question(wide, "float16")})
     assert "inputs: logits float16[" in text
 
@@ -176,3 +176,38 @@ def test_known_deviations_of_a_framework_are_named_and_the_others_counted() -> N
     lines = console.summary(summary).splitlines()
     assert "known deviation torch/sum/inf (2): The sum overflows." in lines
     assert "known deviations of composed and manual implementations (1): see the page" in lines
+
+
+def choosing(**chosen: dict[str, dict[str, int]]) -> list[str]:
+    found = summary()
+    found.choices = {
+        clause: {name: Counter(choices) for name, choices in by_backend.items()}
+        for clause, by_backend in chosen.items()
+    }
+    found.unsupported, found.not_tested = Counter(), []
+    text = console.summary(found)
+    return " ".join(text[text.index("choices: ") :].split()).removeprefix("choices: ").split("; ")
+
+
+def test_choices_say_who_did_what_by_clause() -> None:
+    nan, limit = {"nan": 4}, {"limit": 4}
+    assert choosing(
+        S5={"torch": nan, "numpy": limit, "jax": nan},
+        S6={"torch": nan, "numpy": nan, "jax": nan},
+        N4={"torch": {"raises": 8}, "jax": {"nan": 2, "clamped": 6}},
+    ) == [
+        "N4 raises (torch), clamped 6 and nan 2 (jax)",
+        "S5 nan (torch, jax), limit (numpy)",
+        "S6 nan (all)",
+    ]
+
+
+def test_the_choices_of_one_backend_need_no_name() -> None:
+    assert choosing(S5={"torch": {"nan": 1}}, N4={"torch": {"nan": 1, "raises": 2}}) == [
+        "N4 nan 1 and raises 2",
+        "S5 nan",
+    ]
+
+
+def test_nothing_is_said_of_choices_where_there_are_none() -> None:
+    assert "choices" not in console.summary(summary())

@@ -224,13 +224,13 @@ def breaks(logits):
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 def test_torch_both_modes_and_what_it_says_where_it_differs() -> None:
     Path("mine.py").write_text(TORCH)
-    both = check("softmax", "--framework", "torch", "--mode", "both", "--case", "extreme-logits/ten-thousand")
+    both = check("softmax", "--framework", "torch", "--mode", "both", "--case", "softmax/ten-thousand")
     assert both.exit_code == 0, both.output
     assert "not tested: torch.target+compile, 1 checks: compiled modes run only" in both.stdout
     assert "6 of 6 judged results pass" in both.stdout
     assert "a Tensor with 8 elements" in check("tensor", "--framework", "torch").stdout
     assert "returned a tuple of 2: `--returns 0`" in check("pair", "--framework", "torch").stdout
-    broken = check("breaks", "--framework", "torch", "--mode", "compiled", "--case", "extreme-logits/ten-thousand")
+    broken = check("breaks", "--framework", "torch", "--mode", "compiled", "--case", "softmax/ten-thousand")
     assert broken.exit_code == 3
     assert "not offered (2): torch.compile: " in broken.stdout
 

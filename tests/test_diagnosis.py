@@ -208,7 +208,7 @@ class TestAnotherConventionAskedFor:
         assert conventions(SPEC) == ALTERNATIVES
         assert candidates(SPEC) == tuple(dict.fromkeys((*ALTERNATIVES, *MISTAKES)))
 
-    @pytest.mark.parametrize("case", ["weights-and-ignored/images/reduction=mean", "class-axis/images"])
+    @pytest.mark.parametrize("case", ["cross-entropy/images/reduction=mean", "softmax/images"])
     def test_the_classes_stay_where_they_are(self, case: str) -> None:
         """On the last axis the targets do not fit another; a mistake is made there too."""
         question = asked(case, by=convention("axis=last"))
@@ -218,7 +218,7 @@ class TestAnotherConventionAskedFor:
 
     def test_the_first_axis_is_named_where_the_last_is_asked_for(self) -> None:
         by = convention("axis=last")
-        question = asked("class-axis/images", by=by)
+        question = asked("softmax/images", by=by)
         other = Question(question.case, "float64")
         # The same numbers, with the classes taken to be on axis 1.
         x = question.arrays["logits"].exact()
@@ -237,7 +237,7 @@ class TestContradiction:
 
     def test_the_tail_or_the_last_class(self) -> None:
         """With 33 classes both leave out one; with 4, which pass, there is no tail."""
-        odd, even = asked("half-precision/rounding"), asked(SOFTMAX)
+        odd, even = asked("softmax/rounding"), asked(SOFTMAX)
         x = odd.arrays["logits"].exact()
         e = np.exp(x - x.max(axis=1, keepdims=True))
         finding = judge(odd, Array.of(e / e[:, :32].sum(axis=1, keepdims=True), "float64"))
@@ -259,9 +259,9 @@ class TestContradiction:
         told = Diagnoser()
         for case in (
             "worked-example/softmax",
-            "class-axis/images",
+            "softmax/images",
             "half-precision/exp-overflow",
-            "class-axis/one-row",
+            "softmax/one-row",
         ):
             explain(asked(case), judge(asked(case), exact(asked(case))), told)
         assert told.contradicted([Explained("last-class-dropped", 0.0, (0,))]) == 3
@@ -329,7 +329,7 @@ class TestWhatGivesNoNumbers:
         [
             (SOFTMAX, "float32", "float64"),
             (SOFTMAX, "float64", "float16"),
-            ("class-axis/images", "float32", "float64"),
+            ("softmax/images", "float32", "float64"),
             ("worked-example/cross-entropy", "float32", "float64"),
         ],
     )
@@ -342,7 +342,7 @@ class TestWhatGivesNoNumbers:
         assert ids(explain(question, finding)) == ["another-format"]
 
     def test_wrong_numbers_in_another_format_are_named_by_their_mistake(self) -> None:
-        question = asked("class-axis/images", "float32")
+        question = asked("softmax/images", "float32")
         e = np.exp(question.arrays["logits"].exact())
         finding = judge(question, Array.of(e / e.sum(axis=-1, keepdims=True), "float64"))
         assert "axis=last" in ids(explain(question, finding))
@@ -356,7 +356,7 @@ class TestWhatGivesNoNumbers:
 
 class TestFromOtherResults:
     def test_the_bits_of_an_earlier_result_are_stale(self) -> None:
-        told, first, second = Diagnoser(), asked(SOFTMAX), asked("extreme-logits/vanishing")
+        told, first, second = Diagnoser(), asked(SOFTMAX), asked("softmax/vanishing")
         kept = exact(first)
         assert explain(first, judge(first, kept), told) == ()
         assert ids(explain(second, judge(second, kept), told)) == ["stale-result"]
@@ -376,7 +376,7 @@ class TestFromOtherResults:
 
     def test_what_binary32_refutes_is_not_named_in_16_bits(self) -> None:
         """A loss that is a little too small comes as near to one to base 10 as bfloat16 can tell."""
-        case = "weights-and-ignored/weighted/reduction=mean"
+        case = "weights/weighted/reduction=mean"
         single, half = asked(case, "float32"), asked(case, "bfloat16")
         low, told = 8 / 15, Diagnoser()
         wrong = [judge(q, Array.of(exact(q).exact() * low, q.format)) for q in (single, half)]
@@ -387,19 +387,19 @@ class TestFromOtherResults:
     def test_what_binary32_shows_too_is_named_in_16_bits(self) -> None:
         told = Diagnoser()
         for fmt in ("float32", "bfloat16"):
-            question = asked("weights-and-ignored/weighted/reduction=mean", fmt)
+            question = asked("weights/weighted/reduction=mean", fmt)
             tenth = exact(question, by=convention("base=10"))
             assert "base=10" in ids(explain(question, judge(question, tenth), told))
 
     def test_a_wrong_result_kept_is_not_known_to_be_stale(self) -> None:
         """Only what was right once tells that a result is kept."""
-        told, first, second = Diagnoser(), asked(SOFTMAX), asked("extreme-logits/vanishing")
+        told, first, second = Diagnoser(), asked(SOFTMAX), asked("softmax/vanishing")
         odd = Array.of([[0.3, 0.9, 0.1, 0.7], [0.2, 0.6, 0.8, 0.4]], "float64")
         explain(first, judge(first, odd), told)
         assert explain(second, judge(second, odd), told) == ()
 
     def test_zeros_are_nobodys_result(self) -> None:
-        told, first, second = Diagnoser(), asked(SOFTMAX), asked("extreme-logits/vanishing")
+        told, first, second = Diagnoser(), asked(SOFTMAX), asked("softmax/vanishing")
         zeros = Array.of(np.zeros((2, 4)), "float64")
         assert explain(first, replace(judge(first, zeros), verdict=Verdict.PASS), told) == ()
         assert "stale-result" not in ids(explain(second, judge(second, zeros), told))
@@ -446,7 +446,7 @@ class TestLessPrecise:
         ],
     )
     def test_a_result_rounded_on_the_way(self, fmt: str, narrow: str, name: str) -> None:
-        question = asked("half-precision/rounding", fmt)
+        question = asked("softmax/rounding", fmt)
         finding = judge(question, Array.of(Array.of(exact(question).exact(), narrow).exact(), fmt))
         explained = explain(question, finding)
         assert explained[-1].id == name
@@ -471,7 +471,7 @@ class TestLessPrecise:
 
     def test_what_overflows_there_was_never_in_that_format(self) -> None:
         """The least number of binary64 in place of -inf, which rounds to -inf in all that are narrower."""
-        question = asked("extreme-logits/masked-log")
+        question = asked("special-values/masked-log")
         right = exact(question).exact()
         least = np.where(np.isneginf(right), np.finfo(np.float64).min, right)
         named = ids(explain(question, judge(question, Array.of(least, "float64"))))
@@ -479,7 +479,7 @@ class TestLessPrecise:
         assert not [name for name in named if name.startswith("computed-in")]
 
     def test_coarse_exponentials_are_told_to_the_power_of_two(self) -> None:
-        question = asked("half-precision/rounding", "float32")
+        question = asked("softmax/rounding", "float32")
         x = question.arrays["logits"].exact()
         off = 1 + 2.0**-12 * np.random.RandomState(0).choice([-1, 1], x.shape)
         e = np.exp(x - x.max(axis=1, keepdims=True)) * off
@@ -489,7 +489,7 @@ class TestLessPrecise:
 
     def test_infinities_that_are_right_are_no_error(self) -> None:
         """Beside them a number is off by so much as coarse exponentials lead to; nothing warns."""
-        question = asked("extreme-logits/masked-log", "float32")
+        question = asked("special-values/masked-log", "float32")
         right = exact(question).exact()
         finding = judge(question, Array.of(right * (1 + 2.0**-15), "float32"))
         assert finding.verdict is Verdict.FAIL
@@ -531,7 +531,7 @@ class TestInAHurry:
     def test_what_explained_as_much_until_then_is_tried_with_it(self) -> None:
         """A gradient that lacks 1/N is that of the sum, and may be nothing else: the values tell, at the end."""
         told, small = Diagnoser(), asked("worked-example/cross-entropy")
-        large = asked("half-precision/many-classes-loss/label_smoothing=0/reduction=mean", "float32")
+        large = asked("large-vocabulary/loss/label_smoothing=0/reduction=mean", "float32")
 
         def undivided(question: Question) -> Finding:
             wrong = exact(question, "gradient", convention("gradient=undivided"))

@@ -48,9 +48,10 @@ def test_the_other_causes_are_described_as_they_are_printed() -> None:
     assert UNKNOWN not in others.values()
 
 
-@pytest.mark.parametrize("command", ["check", "explain", "export"])
+@pytest.mark.parametrize("command", ["check", "explain", "export", "known"])
 def test_every_option_is_in_the_commands_page(command: str) -> None:
-    page = read({"check": "docs/checking.md", "explain": "docs/explain.md", "export": "docs/reproducing.md"}[command])
+    pages = {"check": "checking", "explain": "explain", "export": "reproducing", "known": "known-deviations"}
+    page = read(f"docs/{pages[command]}.md")
     options = [one for one in main.commands[command].params if isinstance(one, click.Option)]
     shared = ("--help", "--no-cache")
     assert [one.opts[0] for one in options if one.opts[0] not in shared and one.opts[0] not in page] == []

@@ -24,11 +24,11 @@ from lossparity.suite import built_in, load
 
 READER = Path(__file__).resolve().parents[1] / "examples" / "read_golden.py"
 CHOSEN = (
-    "class-axis/images",
-    "extreme-logits/plus-infinity",
+    "softmax/images",
+    "special-values/plus-infinity",
     "invalid-targets/negative/reduction=none",
-    "weights-and-ignored/weighted/reduction=mean",
-    "weights-and-ignored/ignored-not-a-number/reduction=none",
+    "weights/weighted/reduction=mean",
+    "ignore-index/not-a-number/reduction=none",
     "worked-example/softmax",
 )
 
@@ -90,13 +90,13 @@ def test_what_is_in_the_files_is_certified_and_bounded_as_the_judge_has_it(folde
 
 def test_choices_exceptions_and_bfloat16_are_noted(folder: Path) -> None:
     by = {(entry["id"], entry["format"]): entry for entry in index(folder)["cases"]}
-    infinite = by["extreme-logits/plus-infinity", "bfloat16"]
+    infinite = by["special-values/plus-infinity", "bfloat16"]
     assert infinite["permitted"] == ["nan", "limit"] and not infinite["raises"]
     assert {result["choice"] for result in infinite["results"]} == {"nan", "limit"}
     assert infinite["inputs"]["logits"] == {"format": "bfloat16", "stored": "uint16", "shape": [2, 4]}
     invalid = by["invalid-targets/negative/reduction=none", "float32"]
     assert invalid["raises"] and {result["choice"] for result in invalid["results"]} == {"nan"}
-    ignored = by["weights-and-ignored/ignored-not-a-number/reduction=none", "float32"]
+    ignored = by["ignore-index/not-a-number/reduction=none", "float32"]
     (gradient,) = [result for result in ignored["results"] if result["quantity"] == "gradient"]
     assert {"open", "blank"} <= gradient["arrays"].keys()
 

@@ -26,6 +26,7 @@ from lossparity.formats import FORMATS
 from lossparity.record import Cause, Explained, Footer, Record, Result, Worst
 from lossparity_reports import html
 from lossparity_reports.address import address
+from lossparity_reports.choices import Chosen, Taken, tabulate
 from lossparity_reports.figures import decimal
 from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
@@ -495,6 +496,62 @@ def test_contrast_is_that_of_wcag_aa(theme: int) -> None:
                 assert (light + 0.05) / (dark + 0.05) >= least, f"{name} on {ground}"
 
 
+def _choosing(number: int, backend: str, choice: str = "", clause: str = "S5", **changes: Any) -> Result:
+    check = f"s/c{number}/float32@{backend}"
+    return _result(number, check=check, backend=backend, choice=choice, clause=clause, **changes)
+
+
+def test_choices_are_tabled_by_clause_and_backend_with_their_counts() -> None:
+    table = tabulate(
+        [
+            *(_choosing(n, "torch", "nan") for n in (1, 2)),
+            _choosing(3, "torch", "limit"),
+            _choosing(3, "torch", "nan", quantity="gradient"),
+            _choosing(1, "jax", "limit"),
+            _choosing(2, "jax", verdict="known"),
+            _choosing(3, "jax", verdict="fail"),
+            _choosing(4, "jax", verdict="fail"),
+            _choosing(1, "numpy", verdict="unsupported"),
+            _choosing(5, "numpy", "raises", "N4"),
+            _choosing(6, "other"),
+        ]
+    )
+    assert table.backends == ("torch", "jax", "numpy"), "nothing open was asked of the other"
+    assert [row.clause for row in table.rows] == ["N4", "S5"]
+    n4, s5 = table.rows
+    assert s5.text.startswith("a row holding +inf")
+    assert n4.cells[:2] == (None, None) and s5.cells[2] is None
+    torch, jax = s5.cells[:2]
+    assert torch == Chosen(
+        (
+            Taken("nan", 2, "#clause=S5&backend=torch&quantity=value&choice=nan"),
+            Taken("limit", 1, "#clause=S5&backend=torch&quantity=value&choice=limit"),
+        ),
+        (),
+    )
+    assert torch.mixed
+    assert jax is not None and not jax.mixed
+    assert {(one.name, one.count) for one in jax.outside} == {("known", 1), ("fail", 1)}, "that of case 4 had no choice"
+    assert jax.outside[0].address == "#verdict=known&clause=S5&backend=jax&quantity=value"
+
+
+def test_choices_are_a_section_of_plain_text_and_no_section_where_there_are_none() -> None:
+    results = [
+        _choosing(1, "torch", "nan"),
+        _choosing(2, "torch", f"limit {factory.HOSTILE}"),
+        _choosing(1, "jax", verdict="fail"),
+    ]
+    page = _page(_record(*results))
+    assert "Choices" in page.by_tag["h2"]
+    said = page.by_id["choices"]
+    assert said.startswith("clause torch jax S5 a row holding +inf")
+    assert said.endswith(f"nan 1limit {factory.HOSTILE} 1 mixed fail 1"), said
+    assert any(given.get("href") == "#choices-title" for _, given in page.elements)
+    without = _page(_record(_result(1)))
+    assert "Choices" not in without.by_tag["h2"] and "choices" not in without.by_id
+    assert not any(given.get("href") == "#choices-title" for _, given in without.elements)
+
+
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -607,6 +664,17 @@ def test_a_cause_links_to_its_results(browser: str, tmp_path: Path, name: str) -
     assert f"{name} {hostile} intended? judge by it: --convention '{hostile}'" in page.by_id["causes"]
     said = _dump(browser, tmp_path, path, "#check=s/c1/float32@torch").by_id["check"]
     assert f"cause {name} {hostile} explained to 0.75 ulp intended? judge by it: --convention '{hostile}'" in said
+
+
+def test_a_choice_links_to_its_results(browser: str, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    record = _record(*(_choosing(n, "torch", "nan" if n < 3 else "limit") for n in range(5)), _result(9))
+    html.write(record, path)
+    row = tabulate(record.results).rows[0]
+    assert row.cells[0] is not None
+    page = _dump(browser, tmp_path, path, row.cells[0].taken[0].address)
+    assert page.by_id["shown"] == "3 of 6 results"
+    assert "choice: nan" in page.by_id["chips"]
 
 
 @pytest.mark.parametrize("backend", ["torch+compile", "a&b=c#d%41"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossparity.formats import FORMATS, Array
+from lossparity.formats import FORMATS, INTEGERS, Array
 from lossparity.inputs import GENERATORS, build, input_hash
 from lossparity.model import Case, Keyword, Numbers, Recipe
 from lossparity.shapes import class_axis, row_shape, value_shape
@@ -53,6 +54,13 @@ def test_probabilities_are_the_target_in_the_format_of_the_logits() -> None:
     arrays = build(a_case("cross_entropy", {"logits": ((1.0, 2.0),), "probabilities": ((0.1, 0.9),)}), "bfloat16")
     assert arrays["target"].format == "bfloat16"
     assert arrays["target"].exact().tolist() == [[0.10009765625, 0.8984375]]
+
+
+@pytest.mark.parametrize("fmt", INTEGERS)
+def test_indices_come_in_the_integer_format_that_the_case_states(fmt: str) -> None:
+    case = dataclasses.replace(a_case("cross_entropy", LOSS), target_format=fmt)
+    target = build(case, "float16")["target"]
+    assert (target.format, target.data.tolist()) == (fmt, [2, 0])
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

@@ -10,6 +10,7 @@ import pytest
 
 from liars.judging import questions
 from lossparity.formats import Array
+from lossparity.framework import NO_LAYOUTS
 from lossparity.judged import Judged, Summary, silent
 from lossparity.known import Deviation
 from lossparity.model import Backend, Declined, Grade, Outcome, Produced, Raised, Request, Verdict
@@ -167,7 +168,7 @@ def test_what_a_stopped_worker_leaves_undone_is_counted_by_its_reason() -> None:
 
 def test_subnormals_are_judged_as_the_worker_declares() -> None:
     """Flushed to 0, which is right only where it is declared."""
-    question = asked("extreme-logits/vanishing")
+    question = asked("softmax/vanishing")
     right = outcome(question)
     tiny = np.finfo(np.float32).tiny
     assert isinstance(right.gradient, Array)
@@ -194,7 +195,7 @@ class TestWeakPasses:
         raise AssertionError("none is loose")
 
     def test_a_gradient_that_is_gone_is_told_apart_from_the_others(self) -> None:
-        question = asked("extreme-logits/certain-softmax", "bfloat16")
+        question = asked("softmax/certain/logits=gap-4-18", "bfloat16")
         exact = question.answer(EXACT, "gradient").whole()
         largest = np.abs(exact) == np.abs(exact[1]).max()
         for by, zeroed in ((0.0, True), (-1.0, True), (1.0, False)):
@@ -207,13 +208,13 @@ class TestWeakPasses:
     @pytest.mark.parametrize("by", [0.0, np.nan])
     def test_a_gradient_that_the_spec_leaves_open_is_not_lost(self, by: float) -> None:
         """That of a row with NaN; the other row is within the loose bound only."""
-        question = asked("extreme-logits/not-a-number", "bfloat16")
+        question = asked("special-values/not-a-number", "bfloat16")
         exact = question.answer(EXACT, "gradient").whole()
         _, gradient = self.loose(question, np.array([np.full(4, by), exact[1]]))
         assert not gradient.zeroed
 
     def test_a_loose_value_is_weak(self) -> None:
-        question = asked("half-precision/rounding", "bfloat16")
+        question = asked("softmax/rounding", "bfloat16")
         for by in np.linspace(1, 1.1, 60):
             bench = Bench()
             value, _ = bench.take(question, outcome(question, value=float(by)))
@@ -227,7 +228,7 @@ class TestWeakPasses:
 
 def test_the_simplest_input_stands_first_then_the_fewest_keywords_then_the_best_known_format() -> None:
     bench = Bench()
-    cases = ("half-precision/rounding", "class-axis/one-row")
+    cases = ("softmax/rounding", "softmax/one-row")
     for case in cases:
         for fmt in ("float16", "float32"):
             bench.take(asked(case, fmt), outcome(asked(case, fmt), value=-1.0))
@@ -263,8 +264,18 @@ class TestSummary:
         assert [*summary.must.values()] == [(4, 2)]
         self.add(summary, Declined(NOT_DECLARED))
         assert [*summary.must.values()] == [(4, 2)]
-        assert summary.unsupported == {"no weight": 2, NOT_DECLARED: 2}
+        self.add(summary, Declined(f"jax {NO_LAYOUTS}"))
+        assert [*summary.must.values()] == [(4, 2)]
+        assert summary.unsupported == {"no weight": 2, NOT_DECLARED: 2, f"jax {NO_LAYOUTS}": 2}
         assert summary.judged == 2
+
+    def test_choices_are_counted_by_clause_and_backend(self) -> None:
+        summary = Summary()
+        for backend, choice in (("a", "nan"), ("a", "nan"), ("a", "limit"), ("b", "limit"), ("b", "")):
+            known = ("S5", "IEEE 754", "softmax", backend, "float32", "pass", "produced")
+            summary.add(Result("s/x/float32@a", "value", "s/x", *known, choice=choice))
+            summary.add(Result("s/x/float32@a", "gradient", "s/x", *known, choice="nan"))
+        assert summary.choices == {"S5": {"a": {"nan": 2, "limit": 1}, "b": {"limit": 1}}}
 
     @pytest.mark.parametrize(
         ("answer", "strict", "code"),

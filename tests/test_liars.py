@@ -205,7 +205,7 @@ def test_check_condemns_a_liar(tmp_path: Path) -> None:
     process = check(target, "nll_loss", tmp_path / "run.jsonl", "--format", "float64")
     said, error = process.communicate(timeout=120)
     assert process.returncode == 1, error
-    assert "FAIL weights-and-ignored/nll-weighted/reduction=mean/float64@numpy.target#value" in said
+    assert "FAIL nll-loss/weighted/reduction=mean/float64@numpy.target#value" in said
     assert "clause N1" in said
     assert "got 1.375, exact 0.61111111111111" in said
     assert f'"{Verdict.FAIL.value}"' in (tmp_path / "run.jsonl").read_text(encoding="utf-8")

@@ -104,7 +104,8 @@ def test_integers_keep_their_type(fmt: str) -> None:
 
 
 def test_a_scalar_and_an_empty_array_are_written() -> None:
-    for array in (Array.of(0.1, "float32"), Array.of(np.zeros((0,)), "float16"), Array.of(-1.5, "bfloat16")):
+    empty = (Array.of(np.zeros(shape), fmt) for shape in ((0,), (0, 4), (2, 0, 3)) for fmt in (*FORMATS, *INTEGERS))
+    for array in (Array.of(0.1, "float32"), Array.of(-1.5, "bfloat16"), *empty):
         assert same(array, array_code(array))
 
 

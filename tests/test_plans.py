@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lossparity import reference
-from lossparity.formats import Array
+from lossparity.formats import FORMATS, Array
 from lossparity.model import (
     Backend,
     Case,
@@ -21,6 +21,7 @@ from lossparity.model import (
     Produced,
     Published,
     Raised,
+    Recipe,
     TimedOut,
     Verdict,
 )
@@ -181,6 +182,73 @@ def test_an_exception_passes_where_it_is_permitted() -> None:
     assert value(permitted, produced([[math.nan, math.nan]])).choice == "nan"
     assert value(permitted, Crashed("exit status 1")).verdict is Verdict.CRASH, "an exit is no exception"
     assert value(permitted, TimedOut(1.0)).verdict is Verdict.TIMEOUT
+
+
+LOSS: dict[str, Any] = {
+    "operation": "cross_entropy",
+    "clause": "C3",
+    "inputs": {"logits": ((2.0, 1.0, 0.0), (0.0, 0.5, 1.0)), "target": (0, 1)},
+    "keywords": {"label_smoothing": -0.5, "reduction": "none"},
+    "one_of": ("formula", "clamped", "raises"),
+}
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_a_smoothing_outside_its_range_is_by_the_formula_or_clamped(fmt: str) -> None:
+    asked = Question(case(**LOSS), fmt)
+    for choice in ("formula", "clamped"):
+        finding = value(asked.case, produced(asked.answer(choice, "value").whole(), fmt), fmt)
+        assert (finding.verdict, finding.choice) == (Verdict.PASS, choice)
+    formula, clamped = (asked.answer(choice, "value").whole() for choice in ("formula", "clamped"))
+    assert not np.allclose(formula, clamped)
+    assert value(asked.case, Raised("ValueError", "no"), fmt).choice == "raises"
+    other = Question(case(**{**LOSS, "keywords": {**LOSS["keywords"], "label_smoothing": 0.5}, "one_of": ()}), fmt)
+    assert value(asked.case, produced(other.answer("exact", "value").whole(), fmt), fmt).verdict is Verdict.FAIL
+
+
+def test_of_two_choices_whose_bounds_hold_a_result_the_nearest_is_named() -> None:
+    """In bfloat16 a smoothing of -0.01 is hardly told from one of 0."""
+    asked = Question(case(**{**LOSS, "keywords": {"label_smoothing": -0.01, "reduction": "none"}}), "bfloat16")
+    for choice in ("formula", "clamped"):
+        got = Array.of(asked.answer(choice, "value").whole(), "float32").exact()
+        assert value(asked.case, produced(got, "float32"), "bfloat16").choice == choice
+
+
+NOTHING: dict[str, Any] = {
+    "operation": "cross_entropy",
+    "clause": "N3",
+    "inputs": {"logits": ((2.0, 1.0, 0.0),), "target": (-100,)},
+    "keywords": {"reduction": "mean", "label_smoothing": 0.1},
+    "gradient": True,
+    "one_of": ("nan", "zero"),
+}
+
+
+@pytest.mark.parametrize(("loss", "choice"), [(math.nan, "nan"), (0.0, "zero"), (math.inf, ""), (0.1, "")])
+@pytest.mark.parametrize(("slope", "theirs"), [(math.nan, "nan"), (0.0, "zero"), (math.inf, ""), (0.1, "")])
+def test_a_mean_over_nothing_and_its_gradient_choose_apart(loss: float, choice: str, slope: float, theirs: str) -> None:
+    gradient = Array.of([[slope] * 3], "float64")
+    findings = judged(Question(case(**NOTHING), "float64"), produced(loss, gradient=gradient))
+    assert [f.choice for f in findings] == [choice, theirs]
+    assert [f.verdict is Verdict.PASS for f in findings] == [bool(choice), bool(theirs)]
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_an_empty_batch_is_judged_and_its_gradient_is_empty(reduction: str) -> None:
+    empty = Recipe("constant", (0, 3), {"value": 0.0})
+    choices = ("nan", "zero", "raises") if reduction == "mean" else ("right", "raises")
+    inputs = {"logits": empty, "target": ()}
+    asked = case(
+        operation="cross_entropy", inputs=inputs, keywords={"reduction": reduction}, gradient=True, one_of=choices
+    )
+    right = {"none": [], "sum": 0.0, "mean": math.nan}[reduction]
+    no_rows = Array.of(np.zeros((0, 3)), "float32")
+    findings = judged(Question(asked, "float32"), produced(right, "float32", gradient=no_rows))
+    assert [f.verdict for f in findings] == [Verdict.PASS, Verdict.PASS]
+    assert [f.choice for f in findings] == (["nan", ""] if reduction == "mean" else ["right", "right"])
+    one_row = Array.of(np.zeros((1, 3)), "float32")
+    wrong = judged(Question(asked, "float32"), produced([0.0], "float32", gradient=one_row))
+    assert [(f.verdict, f.kind) for f in wrong] == [(Verdict.FAIL, "shape")] * 2
 
 
 def test_a_result_where_only_an_exception_is_right_fails() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import oracle
@@ -48,7 +48,8 @@ settings.load_profile("reference")
 LOSSES = ("nll_loss", "cross_entropy", "smoothing_term")
 SHAPES = ((1,), (2,), (5,), (1, 1), (3, 4), (2, 7), (1, 2, 2), (2, 3, 2))
 SHIFTED = tuple(name for name in OPERATIONS if name not in ("one_hot", "exp", "row_sum", "nll_loss"))
-POLICIES = ("nan", "limit", "masked", "zero")
+POLICIES = ("nan", "limit", "masked", "zero", "clamped")
+OUTSIDE = (-1e-300, -0.1, -2.0, 1.0 + 2.0**-52, 1.25, 1.5, 3.0)
 GREATEST = {"float64": 1e300, "float32": 1e38, "bfloat16": 1e38, "float16": 6e4}
 SMALLEST = {name: 2.0 ** (f.emin - f.precision + 1) for name, f in FORMATS.items()}
 # The first two are floating point; the oracle's 60 digits are as good as the third.
@@ -183,7 +184,7 @@ def drawn_question(data: st.DataObject, fmt: str) -> tuple[str, Floats, dict[str
         weights = st.sampled_from([0.0, 0.1, 1.0, 2.5, 7.0, SMALLEST[fmt], GREATEST[fmt] / 1e3])
         more["weight"] = data.draw(st.lists(weights, min_size=k, max_size=k))
     if operation == "cross_entropy":
-        more["label_smoothing"] = data.draw(st.sampled_from([0.0, 1e-300, 1e-9, 0.1, 0.5, 1.0]))
+        more["label_smoothing"] = data.draw(st.sampled_from([0.0, 1e-300, 1e-9, 0.1, 0.5, 1.0, *OUTSIDE]))
     if operation == "cross_entropy" and data.draw(st.booleans(), "probabilities"):
         drawn = np.random.RandomState(seed).choice([0.0, 0.0, 0.1, 0.5, 1.0, 2.0, SMALLEST[fmt]], shape)
         more["target"] = np.asarray(drawn, dtype=np.float64)
@@ -214,7 +215,10 @@ def ask_what_is_drawn(assertion: Callable[..., None], data: st.DataObject) -> No
     """Put one drawn question in a drawn format, under a drawn choice."""
     fmt = data.draw(st.sampled_from(list(FORMATS)), "format")
     operation, x, more = drawn_question(data, fmt)
-    assertion(operation, fmt, x, data.draw(st.sampled_from(POLICIES), "policy"), **more)
+    policy = data.draw(st.sampled_from(POLICIES), "policy")
+    beyond = more.get("label_smoothing", 0.0) in OUTSIDE and policy != "clamped"
+    assume(not (beyond and np.isinf(FORMATS[fmt].round(x)).any()))  # such a question is refused
+    assertion(operation, fmt, x, policy, **more)
 
 
 @settings(max_examples=250)
@@ -517,13 +521,66 @@ def test_a_large_problem_is_judged_in_less_memory_than_256_mb_beyond_its_inputs(
     assert 0 <= float(used) < 256  # 0 where making the inputs took as much
 
 
-@pytest.mark.parametrize("more", [{"label_smoothing": 1.5}, {"label_smoothing": -0.1}, {"weight": [1.0, -1.0, 1.0]}])
-def test_what_makes_terms_of_both_signs_has_no_certified_value(more: dict[str, Any]) -> None:
-    """The reference adds terms of one sign only; another sum would be enclosed wrongly."""
-    weight = {"weight": Array.of(more.pop("weight"), "float32")} if "weight" in more else {}
-    arrays = {"logits": Array.of([[0.0, 0.0, -1e20]], "float32"), "target": Array.of([2], "int64"), **weight}
+def test_a_negative_weight_has_no_certified_value() -> None:
+    """The reference takes terms for one sign's; another sum would be enclosed wrongly."""
+    arrays = {"logits": Array.of([[0.0, 0.0, -1e20]], "float32"), "target": Array.of([2], "int64")}
     with pytest.raises(UsageError, match="no certified value"):
-        Problem("cross_entropy", arrays, more)
+        Problem("cross_entropy", {**arrays, "weight": Array.of([1.0, -1.0, 1.0], "float32")}, {})
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("smoothing", OUTSIDE)
+@pytest.mark.parametrize("policy", ["formula", "clamped"])
+def test_a_smoothing_outside_0_to_1_is_enclosed(policy: str, smoothing: float, reduction: str) -> None:
+    """C3, where terms of both signs are added: the weighted sums, and every tier of them, hold the exact value."""
+    more: dict[str, Any] = {"label_smoothing": smoothing, "reduction": reduction}
+    for n, (fmt, family) in enumerate(itertools.product(FORMATS, ("tame", "equal", "ties", "certain", "spread"))):
+        shape = ((3, 4), (2, 3, 2), (1, 1))[n % 3]
+        x, weight = logits(family, shape, fmt, seed=n), np.resize([0.5, 0.0, 2.0, 4.0], shape[1])
+        given_: dict[str, Any] = {"weight": weight} if n % 2 else {}
+        if n % 4 > 1:
+            given_["target"] = np.resize([0.5, 0.0, 0.25, 2.0, 0.125], shape)
+        assert_enclosed("cross_entropy", fmt, x, policy, FIRST, seed=n, **given_, **more)
+
+
+def test_the_coefficient_of_the_target_may_vanish_by_cancellation() -> None:
+    """With two classes and a smoothing of 2 the target's own two terms cancel, and z of the other class is left."""
+    for policy, expected in (("formula", np.log1p(np.exp(3.0))), ("clamped", np.log1p(np.exp(3.0)) - 1.5)):
+        (value, _) = answers("cross_entropy", "float64", [3.0, 0.0], policy, target=0, label_smoothing=2.0)
+        assert value.whole() == pytest.approx(expected, rel=1e-15)
+
+
+@pytest.mark.parametrize("infinite", [inf, -inf])
+def test_a_smoothing_outside_0_to_1_is_refused_beside_an_infinite_logit(infinite: float) -> None:
+    """Terms that are infinite, of both signs, have no sum; clamped they have one sign."""
+    arrays = {"logits": Array.of([[0.0, 0.0, infinite]], "float32"), "target": Array.of([2], "int64")}
+    for smoothing in (-0.1, 1.5):
+        with pytest.raises(UsageError, match="where a logit is infinite"):
+            Problem("cross_entropy", arrays, {"label_smoothing": smoothing}, "formula")
+        assert not Problem("cross_entropy", arrays, {"label_smoothing": smoothing}, "clamped").mixed
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_a_nan_row_of_which_nothing_counts_is_nan_or_0(reduction: str) -> None:
+    """S4's choice: all of z is NaN there, and so the loss, unless every coefficient of the row is 0."""
+    x: Any = [[1.0, nan, 2.0], [0.5, 1.0, 0.0]]
+    more: dict[str, Any] = {"reduction": reduction}
+    none: Any = [[0.0, 0.0, 0.0], [0.0, 0.5, 0.5]]
+    some: Any = [[0.25, 0.0, 0.5], [0.0, 0.5, 0.5]]
+    for given_, free in (
+        ({"target": np.asarray(none)}, True),
+        ({"target": np.asarray(some)}, False),
+        ({"target": [0, 1], "weight": [0.0, 1.0, 1.0]}, True),
+        ({"target": [0, 1], "weight": [0.0, 1.0, 1.0], "label_smoothing": 0.1}, False),
+        ({"target": [2, 1], "weight": [0.0, 1.0, 1.0]}, False),
+    ):
+        for policy in ("nan", "zero"):
+            assert_enclosed("cross_entropy", "float32", x, policy, **given_, **more)
+            value, _ = answers("cross_entropy", "float32", x, policy, **given_, **more)
+            assert np.isnan(value.whole()).any() == (policy == "nan" or not free)
+    # NLL reads its selected entry alone, and S4 is not about it.
+    value, _ = answers("nll_loss", "float32", [[nan, 1.0]], "zero", target=[0], weight=[0.0, 1.0], **more)
+    assert np.isnan(value.whole()).all()
 
 
 @pytest.mark.parametrize("quantity", ["value", "gradient"])

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from lossparity import registry
 from lossparity.errors import UnavailableError, UsageError
 from lossparity.model import Backend
 from lossparity.registry import (
+    Registered,
     compiler,
     installed,
     known_deviations,
+    known_files,
     read_known,
     registered,
     report_writer,
@@ -43,8 +46,12 @@ def ghost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("ghost")
 def test_the_frameworks_come_in_a_fixed_order_and_strangers_after_them() -> None:
     names = list(registered())
-    assert names[:8] == [name for f in ("numpy", "torch", "tensorflow", "jax") for name in (f, f"{f}.manual")]
-    assert names[8:] == ["ghost", "here.fast"]
+    own = ["numpy", "torch", "tensorflow", "jax"]
+    assert [name for name in names if "." not in name] == [*own, "ghost"]
+    assert names[-2:] == ["ghost", "here.fast"]
+    frameworks = [Backend.parse(name).framework for name in names[:-2]]
+    assert frameworks == sorted(frameworks, key=own.index)
+    assert {f"{framework}.manual" for framework in own} < set(names)
 
 
 @pytest.mark.usefixtures("ghost")
@@ -54,6 +61,57 @@ def test_a_strangers_backend_is_found_and_nothing_of_it_is_run() -> None:
     assert not found["ghost"].available, "no module named ghost is here"
     assert found["here.fast"].available
     assert known_deviations(["ghost", "here"]) == []
+
+
+@pytest.fixture
+def libraries(ghost: Path) -> Path:
+    """Libraries on a framework that is here: one is here too, with an adapter of its own, and one is not."""
+    adapters = ["here = ghost_backends.on_here:Here", "here.manual = ghost_backends.on_here:Here"]
+    adapters += ["here.library = ghost_backends.on_library:Library", "here.absent = ghost_backends.on_absent:Absent"]
+    requires = "[lossparity.requires]\nhere.library = library\nhere.absent = no_such_module\nnobody = whatever"
+    distribution(ghost.parent, "\n".join([*adapters, requires]), "library-backends")
+    (ghost.parent / "library.py").write_text("raise RuntimeError('the parent ran a library')\n")
+    return ghost
+
+
+@pytest.mark.usefixtures("libraries")
+def test_a_library_on_a_framework_is_here_where_both_are() -> None:
+    found = registered()
+    assert "nobody" not in found
+    assert (found["here.library"].requires, found["here.library"].available) == (("here", "library"), True)
+    assert (found["here.absent"].missing, found["here.absent"].available) == (("no_such_module",), False)
+    assert (found["here"].missing, found["ghost"].missing) == ((), ("ghost",))
+    assert Backend("here") in installed() and Backend("here", "library") not in installed()
+    backends, named = resolve(["here*"])
+    assert Backend("here", "library") in backends and Backend("here", "absent") not in backends
+    assert resolve(["here.absent"]) == ([Backend("here", "absent")], {"here.absent"})
+    assert named == set()
+
+
+@pytest.mark.usefixtures("libraries")
+def test_an_environment_is_the_frameworks_or_that_of_an_adapter_of_its_own() -> None:
+    found = registered()
+    named = {name: found[name].environment for name in ("here", "here.manual", "here.library", "numpy.manual", "ghost")}
+    assert named == {
+        "here": "here",
+        "here.manual": "here",
+        "here.library": "here.library",
+        "numpy.manual": "numpy",
+        "ghost": "ghost",
+    }
+
+
+def test_what_a_library_is_known_for_is_read_with_its_framework(libraries: Path) -> None:
+    path = declare(libraries, ENTRY)
+    path.with_name("library.yaml").write_text(
+        ENTRY.replace("here/a", "library/a").replace("kind: nan", "kind: format\n    package: library")
+    )
+    known = known_deviations(["here"])
+    assert [(one.id, one.package, one.kind) for one in known] == [
+        ("here/a", "", "nan"),
+        ("library/a", "library", "format"),
+    ]
+    assert known_deviations(["numpy-like"]) == []
 
 
 @pytest.mark.usefixtures("ghost")
@@ -73,8 +131,49 @@ def test_a_name_stands_for_itself_and_is_asked_for_by_name() -> None:
 @pytest.mark.usefixtures("ghost")
 def test_a_glob_takes_what_is_here_and_asks_for_nothing_by_name() -> None:
     backends, named = resolve(["numpy*", "ghost*"])
-    assert backends == [Backend("numpy"), Backend("numpy", "manual")]
+    assert Backend("ghost") not in backends
+    assert {backend.framework for backend in backends} == {"numpy"}
+    assert {Backend("numpy"), Backend("numpy", "manual")} <= set(backends)
     assert named == set()
+
+
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three frameworks, of which one has no compiler and one is not here."""
+    names = {"numpy": True, "numpy.manual": True, "torch": False, "jax": True, "jax.manual": True, "own": True}
+    entries = {
+        name: Registered(name, f"lossparity_backends.on_{name}:X", (name,), () if here else (name,), name)
+        for name, here in names.items()
+    }
+    monkeypatch.setattr(registry, "registered", lambda: entries)
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("*+*", ["jax+jit", "jax.manual+jit", "own+compiled"]),
+        ("jax*+jit", ["jax+jit", "jax.manual+jit"]),
+        ("*", ["numpy", "numpy.manual", "jax", "jax.manual", "own"]),
+        ("torch*+*", []),
+        ("*.manual:gpu", ["numpy.manual:gpu", "jax.manual:gpu"]),
+        ("[tj]*+*@/x/py*thon", ["torch+compile@/x/py*thon", "jax+jit@/x/py*thon", "jax.manual+jit@/x/py*thon"]),
+    ],
+)
+def test_a_glob_takes_compiled_modes_where_it_says_so_and_another_python_has_what_it_has(
+    pattern: str, names: list[str]
+) -> None:
+    backends, named = resolve([pattern])
+    assert [str(backend) for backend in backends] == names
+    assert named == set()
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    "name", ["jax+jit", "jax.manual+jit", "jax:gpu", "own+theirs", "torch", "numpy@/a b+c:d/@e/p?thon"]
+)
+def test_a_name_with_a_mode_a_device_or_a_python_is_asked_for_by_name(name: str) -> None:
+    assert resolve([name, name]) == ([Backend.parse(name)], {name})
 
 
 @pytest.mark.parametrize(
@@ -85,7 +184,13 @@ def test_a_glob_takes_what_is_here_and_asks_for_nothing_by_name() -> None:
         ("numpy.target", "unknown backend 'numpy.target'", "known backends: "),
         ("", "unknown backend ''", "known backends: "),
         ("trch*", "no backend matches 'trch*'", "did you mean 'torch'?"),
-        ("torch+compile", "the mode +compile is not offered", "leave it out"),
+        ("torch.manul+compile@/x", "unknown backend 'torch.manul+compile@/x'", "did you mean 'torch.manual'?"),
+        ("torch+jit", "torch has no mode +jit", "did you mean 'torch+compile'?"),
+        ("jax.manual:gpu+compile@/x", "jax has no mode +compile", "did you mean 'jax.manual:gpu+jit@/x'?"),
+        ("numpy+fast", "numpy has no compiler", "leave out +fast"),
+        ("numpy*+*", "no backend matches 'numpy*+*'", "did you mean 'numpy'?"),
+        ("jax*+compile", "no backend matches 'jax*+compile'", "did you mean 'jax'?"),
+        ("torch@", "'torch@' names no Python", "as in torch@PATH/TO/python"),
     ],
 )
 def test_what_is_no_backend_is_refused_with_a_suggestion(pattern: str, message: str, hint: str) -> None:
@@ -125,12 +230,21 @@ def test_known_deviations_lie_beside_the_adapter(ghost: Path) -> None:
     assert (deviation.id, deviation.backends, deviation.kind, deviation.link) == ("here/a", ("here.fast",), "nan", "")
 
 
+def test_where_known_deviations_are_is_said_of_every_framework(ghost: Path) -> None:
+    files = known_files()
+    assert {"numpy", "torch", "tensorflow", "jax", "keras", "optax", "scipy"} <= set(files)
+    assert files["here"] == ghost / "known_deviations" / "here.yaml"
+    assert all(path is not None and path.is_file() for name, path in files.items() if name != "here")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message", "hint"),
     [
         ("kind: nan", "kind: nann", "here/a: unknown kind 'nann'", "did you mean 'nan'?"),
         ('">=1,<2"', '"newest"', "here/a: Invalid specifier", "as in"),
         ("    reason: It divides by zero.\n", "", "missing required field `reason`", ""),
+        ("It divides by zero.", "'TODO: say why.'", "here/a: no reason is given yet", "confirmed"),
+        ("It divides by zero.", "''", "here/a: no reason is given yet", "say why"),
         ("    kind: nan", "    knd: nan\n    kind: nan", "unknown field `knd`", ""),
         ("[here.fast]", "here.fast", "Expected `array`", ""),
         ("[here.fast]", "[here.fast", "not a file of known deviations", ""),
@@ -156,7 +270,7 @@ def test_a_users_own_file_is_for_every_backend_where_it_names_none(tmp_path: Pat
     path.write_text(ENTRY.replace("framework: here\n", "").replace("    backends: [here.fast]\n", ""))
     (deviation,) = read_known(path)
     assert (deviation.id, deviation.backends) == ("here/a", ("*",))
-    assert deviation.covers("suite/a/x@torch.target+compile", "value", "1.5")
+    assert deviation.covers("suite/a/x@torch.target+compile", "value", {"torch": "1.5"})
 
 
 def test_a_mistake_is_at_the_line_of_its_entry(tmp_path: Path) -> None:
@@ -183,4 +297,5 @@ def test_a_file_in_the_current_folder_declares_nothing(tmp_path: Path, monkeypat
     for name in ("single", "missing"):
         (tmp_path / f"{name}.yaml").write_text(ENTRY)
     monkeypatch.chdir(tmp_path)
+    assert (known_files()["single"], known_files()["missing"]) == (None, None)
     assert known_deviations(["single", "missing", "nobody"]) == []

@@ -153,6 +153,14 @@ def test_two_results_may_be_apart_by_both_bounds() -> None:
     assert value.choice == "bit-for-bit" and value.judgement is not None and value.judgement.grade is Grade.EXACT
 
 
+def test_two_faithful_results_are_alike_where_the_bound_is_below_an_ulp() -> None:
+    """A selected log-probability: its bound is 0 or half an ulp, and either neighbour is granted."""
+    asked = question("rows-alone", "bfloat16")
+    unit = FORMATS["bfloat16"].unit
+    value, _ = findings(asked, lambda c: c.array * (1 + (unit if c.number else -unit)))
+    assert value.verdict is Verdict.PASS
+
+
 def test_what_is_wrong_in_the_same_way_is_no_matter_of_a_relation() -> None:
     for relation in ("permuted", "rows-alone", "rows-dropped", "of-none", "repeated"):
         for one in findings(question(relation), lambda c: 2 * c.array, lambda c: 2 * c.array):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +20,8 @@ from lossparity.judge import BINS
 from lossparity.judged import Summary
 from lossparity.known import Deviation
 from lossparity.model import Backend, Case, Grade, Verdict
-from lossparity.record import NotTested, Record, Result, Writer, read
-from lossparity.runner import UNTAGGED, Run, run
+from lossparity.record import Choice, NotTested, Record, Result, Writer, read
+from lossparity.runner import UNTAGGED, Run, run, workers_for
 from lossparity.target import Target
 from lossparity.target.supports import NOT_DECLARED
 from test_registry import distribution
@@ -138,6 +139,24 @@ def test_the_record_has_its_header_first_and_its_footer_last(every: Ran) -> None
     assert record.environments[0].details["numpy"] == np.__version__
     assert record.footer is not None
     assert record.footer.exit_code == every.summary.exit_code == 1
+
+
+def test_choices_are_in_the_footer_by_clause_and_backend(tmp_path: Path) -> None:
+    inf, masked = ((np.inf, 0.0),), ((-np.inf, -np.inf),)
+    open_ = [
+        case("inf", 0, clause="S5", inputs={"logits": inf}, one_of=("limit", "nan"), gradient=True),
+        case("log", 0, clause="S5", operation="log_softmax", inputs={"logits": inf}, one_of=("nan", "limit")),
+        case("masked", 0, clause="S6", inputs={"logits": masked}, one_of=("nan", "masked")),
+        case("plain", 0),
+    ]
+    got = ran(tmp_path, open_, ("numpy", "numpy.target"))
+    assert got.record.footer is not None
+    assert got.record.footer.choices == [
+        Choice("S5", "numpy", {"nan": 2}),
+        Choice("S5", "numpy.target", {"nan": 1}),
+        Choice("S6", "numpy", {"nan": 1}),
+        Choice("S6", "numpy.target", {"nan": 1}),
+    ], [(r.check, r.verdict, r.choice, r.message) for r in got.record.results]
 
 
 def test_check_and_quantity_are_the_key_of_a_result(every: Ran) -> None:
@@ -358,6 +377,33 @@ def test_what_is_known_beforehand_to_be_left_out_is_listed(tmp_path: Path) -> No
     got = ran(tmp_path, cases(RIGHT), ("numpy",), left_out=[left])
     assert got.record.footer is not None
     assert got.record.footer.not_tested == [left]
+
+
+def test_each_python_is_a_worker_of_its_own_and_what_is_missing_is_not_tested(tmp_path: Path) -> None:
+    there = tmp_path / "a@b+c:d #e" / "python"
+    there.parent.mkdir()
+    there.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    there.chmod(0o755)
+    names = ("numpy", f"numpy@{there}", f"numpy.manual@{there}", f"numpy@{sys.executable}", "numpy@/nowhere/python")
+    known = Deviation("numpy/a", ("numpy", "numpy.manual"), ("fates/*#value",), "nan", ">=1", "It divides by zero.")
+    got = ran(tmp_path, cases(RIGHT), names, named=frozenset(names), known=[known])
+    assert [r.check for r in got.record.results] == [f"fates/0-0/float64@{name}" for name in names[:4]]
+    assert got.verdicts == ["stale"] * 4, "what is known of a framework is known of it elsewhere too"
+    assert [(e.name, e.available) for e in got.record.environments] == [
+        *((names[0], True), (names[1], True), (names[3], True), (names[4], False))
+    ]
+    assert [e.details.get("interpreter") for e in got.record.environments] == [
+        *(None, str(there), sys.executable, None)
+    ]
+    reason = "its Python cannot be started: No such file or directory"
+    assert got.summary.not_tested == [NotTested(names[4], reason, 1)]
+    assert got.summary.exit_code == 3
+    assert ran(tmp_path, cases(RIGHT), names).summary.exit_code == 0, "nobody asked for it by its name"
+
+
+def test_only_what_is_to_be_compiled_looks_for_a_compiler() -> None:
+    with workers_for(Run([Backend("numpy", device="cpu"), Backend("numpy", "", "cuda", "fast")], [])) as workers:
+        assert [worker.compiled for worker in workers] == [False, True]
 
 
 ADAPTER = """

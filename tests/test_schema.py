@@ -14,11 +14,12 @@ from click.testing import CliRunner
 import test_suite
 from lossparity.casefile.arguments import argument_names
 from lossparity.casefile.nodes import Listing, Node, Table, compose
-from lossparity.casefile.reader import CHOICES, Defaults
+from lossparity.casefile.permitted import CHOICES
+from lossparity.casefile.reader import Defaults
 from lossparity.casefile.schema import case_file
 from lossparity.cli import main
 from lossparity.errors import UsageError
-from lossparity.formats import FORMATS
+from lossparity.formats import FORMATS, INTEGERS
 from lossparity.inputs import GENERATORS
 from lossparity.relations import RELATIONS
 from lossparity.spec import CLAUSES, LAYOUTS, NOT_BY_CASES, OPERATIONS, REDUCTIONS
@@ -99,6 +100,7 @@ def test_the_words_are_those_of_the_tables() -> None:
     assert words(IN_A_CASE["formats"]) == list(FORMATS)
     assert words(IN_A_CASE["relation"]) == list(RELATIONS)
     assert words(IN_A_CASE["layout"]) == list(LAYOUTS)
+    assert words(IN_A_CASE["target_format"]) == list(INTEGERS)
     assert words(IN_A_CASE["reduction"]) == list(REDUCTIONS)
     assert words(IN_A_CASE["one_of"]) == list(CHOICES)
 

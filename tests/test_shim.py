@@ -15,11 +15,12 @@ from lossparity.shim import KINDS
 # Every keyword, kind of target and format, and what overflows in 16 bits.
 CASES = (
     "worked-example",
-    "weights-and-ignored/weighted-smoothed",
-    "weights-and-ignored/weighted-probabilities",
-    "weights-and-ignored/ignored",
-    "half-precision/smoothing-sum",
-    "class-axis",
+    "label-smoothing/weighted",
+    "probability-targets/weighted",
+    "ignore-index/ignored",
+    "large-vocabulary/smoothing-sum",
+    "cross-entropy/images",
+    "cross-entropy/one-row",
 )
 
 

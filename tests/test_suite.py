@@ -125,7 +125,7 @@ FAULTS = {
     "keyword of another operation": (
         one_case(*NLL, "log_probs: [[-1, -2]]", "target: [0]", "§label_smoothing: 0.1"),
         "nll_loss takes no label_smoothing",
-        "log_probs, target, weight, ignore_index, reduction",
+        "log_probs, target, target_format, weight, ignore_index, reduction",
     ),
     "target without need": (one_case(*SOFTMAX, "logits: [[1]]", "§target: [0]"), "softmax takes no target", "logits"),
     "logits for log_probs": (one_case(*NLL, "§logits: [[1]]", "target: [0]"), "nll_loss takes no logits", "log_probs"),
@@ -225,9 +225,58 @@ FAULTS = {
     ),
     "gradient off": (with_line("gradient: §no"), "gradient must be true or false, not 'no'", ""),
     "gradient quoted": (with_line("gradient: §'true'"), "must be true or false", ""),
-    "smoothing above 1": (with_line("label_smoothing: §1.1"), "between 0 and 1, not 1.1", ""),
+    "smoothing above 1": (with_line("label_smoothing: §1.1"), "between 0 and 1, not 1.1", "formula, clamped or raises"),
+    "smoothing above 1 and another choice": (
+        with_line("one_of: [right, nan]\n    label_smoothing: §0x2p0"),
+        "between 0 and 1, not 0x2p0",
+        "(C3)",
+    ),
+    "clamped inside": (
+        with_line("label_smoothing: 0.1\n    one_of: §[clamped, raises]"),
+        "clamped is of a label_smoothing outside [0, 1]",
+        "leave it out",
+    ),
+    "smoothing above 1 and a mask": (
+        instead(LOGITS, "label_smoothing: 2\n    one_of: [formula]\n    logits: §[[2, -inf, 0], [0, 0, 1]]"),
+        "logits must be finite under a label_smoothing outside [0, 1]",
+        "",
+    ),
+    "narrow indices as a must": (
+        with_line("target_format: §int32"),
+        "indices in int32 may be refused",
+        "[right, raises]",
+    ),
+    "narrow indices as a must, varied": (
+        with_line("vary: {target_format: [int64, §uint8]}"),
+        "indices in uint8 may be refused",
+        "(N5)",
+    ),
+    "unknown format of indices": (with_line("target_format: §int16"), "unknown format 'int16'", "did you mean 'int"),
+    "indices too large for their format": (
+        instead(
+            TARGET, "ignore_index: 256\n    target_format: uint8\n    one_of: [right, raises]\n    target: §[256, 1]"
+        ),
+        "the target 256 is no number of uint8",
+        "0 to 255",
+    ),
+    "ignore_index below its format": (
+        instead(TARGET, "ignore_index: -1\n    target_format: uint8\n    one_of: [raises, right]\n    target: §[0, 1]"),
+        "the ignore_index -1 is no number of uint8",
+        "0 to 255",
+    ),
+    "format of probabilities": (
+        instead(TARGET, "target_format: int32\n    one_of: [raises]\n    probabilities: §[[1, 0, 0], [1, 0, 0]]"),
+        "target_format is of indices",
+        "leave target_format out",
+    ),
+    "format of no target": (
+        one_case(*SOFTMAX, "logits: [[1, 2]]", "§target_format: int32"),
+        "softmax takes no target_format",
+        "logits",
+    ),
     "smoothing below 0": (with_line("label_smoothing: §-0.1"), "between 0 and 1", ""),
     "smoothing nan": (with_line("label_smoothing: §nan"), "between 0 and 1", ""),
+    "smoothing inf": (with_line("one_of: [formula]\n    label_smoothing: §inf"), "must be finite, not inf", ""),
     "unknown reduction": (with_line("reduction: §meen"), "unknown reduction 'meen'", "'mean'"),
     "decimal ignore_index": (with_line("ignore_index: §1.5"), "ignore_index must be an integer", ""),
     "unknown format": (with_line("formats: [float64, §fp16]"), "unknown format 'fp16'", "float16"),
@@ -622,6 +671,14 @@ def test_vary_multiplies_in_the_order_written(tmp_path: Path) -> None:
     assert cases[0].inputs["weight"] == (1.0, 1.0, 1.0)
 
 
+def test_the_format_of_indices_varies_and_is_no_keyword(tmp_path: Path) -> None:
+    cases = cases_of(tmp_path, with_line("one_of: [right, raises]\n    vary: {target_format: [int32, uint8]}"))
+    assert [case.id for case in cases] == ["s/a/target_format=int32", "s/a/target_format=uint8"]
+    assert [case.target_format for case in cases] == ["int32", "uint8"]
+    assert [case.keywords for case in cases] == [{}, {}]
+    assert cases_of(tmp_path, BASE)[0].target_format == "int64"
+
+
 def test_logits_vary_by_name_and_may_be_recipes(tmp_path: Path) -> None:
     text = one_case(
         *SOFTMAX, "vary: {logits: {plus-1e4: [[1e4, 0]], wide: {generate: constant, shape: [2, 70000], value: 0}}}"
@@ -643,6 +700,11 @@ ALLOWED = {
     "weight just below infinity": "target: [0, 2]\n    weight: [65519, 1, 1]",
     "weight beyond, in other formats": "target: [0, 2]\n    weight: [1e30, 1, 1]\n    formats: [bfloat16, float64]",
     "weight by a recipe far from 0": "target: [0, 2]\n    weight: {generate: normal, shape: [3], seed: 1, offset: 14}",
+    "indices of 8 bits": "target: [0, 2]\n    target_format: uint8\n    one_of: [right, raises]",
+    "the largest ignore_index of 8 bits": "target: [255, 2]\n    ignore_index: 255\n    target_format: uint8\n"
+    "    one_of: [right, raises]",
+    "indices of 64 bits as a must": "target: [0, 2]\n    target_format: int64",
+    "smoothing beyond its ends": "target: [0, 2]\n    vary: {label_smoothing: [-1, 0, 2]}\n    one_of: [formula]",
     "smoothing at its ends": "target: [0, 2]\n    vary: {label_smoothing: [0, 1]}",
     "probabilities": "probabilities: [[0.5, 0.5, 0], [2, 0, 0]]",
 }
@@ -781,6 +843,8 @@ def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
         ("    clause", "    gradient: false\n    clause"),
         ("    clause", "    one_of: [nan]\n    clause"),
         ("    clause", "    formats: [float64]\n    clause"),
+        ("    clause", "    one_of: [raises]\n    clause"),
+        ("    clause", "    one_of: [raises]\n    target_format: uint8\n    clause"),
         ("[[2, 1, 0], [0, 0, 1]]", "{generate: constant, shape: [2, 3], value: 0}"),
     ]
     digests = {digest(cases_of(tmp_path, text.replace(old, new))) for old, new in changes}
@@ -813,6 +877,13 @@ def test_compiled_modes_have_few_of_the_built_in_cases_and_fewer_compilations() 
         kinds = tuple((name, array.shape, array.format) for name, array in arrays.items() if name != "upstream")
         compiled.add((case.operation, kinds, tuple(case.keywords.items())))
     assert len(compiled) <= 15
+
+
+def test_the_built_in_cases_have_few_shapes_since_compilers_build_anew_for_each() -> None:
+    shapes = {
+        next(iter(build(case, case.formats[0]).values())).shape for suite in load([built_in()]) for case in suite.cases
+    }
+    assert len(shapes) <= 40
 
 
 def test_the_built_in_cases_are_those_beside_the_code_that_runs() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Mapping
 from lossparity.formats import FORMATS
 from lossparity.model import Keyword, Request
 
-__all__ = ["index_target", "key", "plain_rows", "probability_target", "worked_example"]
+__all__ = ["ignores", "index_target", "key", "plain_rows", "probability_target", "worked_example"]
 
 
 def key(function: Callable[..., Any], keywords: Mapping[str, Keyword]) -> Any:
@@ -31,7 +31,7 @@ def plain_rows(request: Request) -> bool:
         request.keywords.get("reduction", "mean") == "none"
         and not request.keywords.get("label_smoothing", 0.0)
         and "weight" not in request.arrays
-        and not _ignores(request)
+        and not ignores(request)
     )
 
 
@@ -41,12 +41,12 @@ def worked_example(request: Request) -> bool:
     return (
         len(first.shape) == 2
         and "weight" not in request.arrays
-        and not _ignores(request)
+        and not ignores(request)
         and ("target" not in request.arrays or index_target(request))
     )
 
 
-def _ignores(request: Request) -> bool:
+def ignores(request: Request) -> bool:
     """Whether ignore_index is stated, or its default is among the targets."""
     if "ignore_index" in request.keywords:
         return True

@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from lossparity.formats import FORMATS, INTEGERS, Array
 from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Phrases, Unsupported
@@ -137,26 +138,36 @@ def _log_softmax(x: Tensor) -> Tensor:
 
 def _reduced(losses: Tensor, divisor: Any, reduction: str) -> Tensor:
     total = losses if reduction == "none" else jnp.sum(losses)
-    return total / divisor if reduction == "mean" else total
+    # Where the weights add up to 0 smoothing may leave something above the divisor: that is NaN, and no infinity.
+    return jnp.where(divisor == 0, jnp.nan, total / divisor) if reduction == "mean" else total
 
 
-def _selected(target: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """Return which positions count and safe indices; gathers clamp and wrap around, so the range is checked here."""
+def _selected(target: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which positions count, safe indices, and which are out of range; eagerly, raise where any is.
+
+    Gathers clamp and wrap around, so the range is checked here.
+    """
     target = target.astype(jnp.int64)  # a narrower type cannot hold every ignore_index
     valid = target != ignore_index
-    if bool(jnp.any(valid & ((target < 0) | (target >= k)))):
+    outside = valid & ((target < 0) | (target >= k))
+    if not isinstance(outside, Tracer) and bool(jnp.any(outside)):
         raise IndexError(f"a target is outside [0, {k})")
-    return valid, jnp.where(valid, target, 0)
+    return valid, jnp.where(valid & ~outside, target, 0), outside
+
+
+def _unless(outside: Tensor, nll: Tensor) -> Tensor:
+    # What is traced cannot raise: there the loss of an index out of range is NaN (clause N4).
+    return jnp.where(outside, jnp.nan, nll) if isinstance(outside, Tracer) else nll
 
 
 def _indexed(z: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, e: float, reduction: str) -> Tensor:
     """The loss for class indices, class axis last: (1 - e) w_y (-z_y) + (e / K) sum_c w_c (-z_c)."""
     k = z.shape[-1]
-    valid, safe = _selected(target, k, ignore_index)
+    valid, safe, outside = _selected(target, k, ignore_index)
     w = jnp.ones(k, z.dtype) if weight is None else weight.astype(z.dtype)
     w_y = jnp.where(valid, w[safe], 0)
     picked = jnp.where(valid, jnp.take_along_axis(z, safe[..., None], -1)[..., 0], 0)
-    losses = _product((1 - e) * w_y, -picked)
+    losses = _product((1 - e) * w_y, _unless(outside, -picked))
     if e:
         rows = jnp.where(valid[..., None], -z, 0)
         losses = losses + jnp.sum(_product((e / k) * w, rows), axis=-1)

@@ -173,12 +173,17 @@ def _coefficients(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index
 def _loss(z: Tensor, a: Tensor, divisor: Any, reduction: str) -> Tensor:
     # A coefficient of 0 adds 0 also where it multiplies an infinite z, but NaN stays NaN.
     losses = np.sum(np.where((a == 0) & np.isinf(z), 0, a * -z), axis=-1, dtype=z.dtype)
-    return losses if reduction == "none" else np.sum(losses) / (divisor if reduction == "mean" else 1)
+    return losses if reduction == "none" else _averaged(np.sum(losses), divisor if reduction == "mean" else 1)
+
+
+def _averaged(total: Any, divisor: Any) -> Any:
+    # Where the weights add up to 0 smoothing may leave something above the divisor: that is NaN, and no infinity.
+    return np.where(divisor == 0, np.asarray(np.nan, total.dtype), total / divisor)
 
 
 def _spread(upstream: Tensor, divisor: Any, reduction: str) -> Tensor:
     wide = upstream.astype(np.float32) if upstream.dtype.itemsize == 2 else upstream
-    return (wide / divisor if reduction == "mean" else wide)[..., None]
+    return (_averaged(wide, divisor) if reduction == "mean" else wide)[..., None]
 
 
 def _softmax_gradient(x: Tensor, upstream: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from typing import Any, Callable, Mapping
@@ -29,8 +30,10 @@ class TensorFlow:
     name = "tensorflow"
 
     def __init__(self, device: str) -> None:
+        if device not in ("cpu", "gpu"):
+            raise Unsupported(f"TensorFlow is judged on cpu and gpu, not on {device!r}")
         if not tf.config.list_physical_devices(device.upper()):
-            raise Unsupported(f"TensorFlow has no device {device!r}")
+            raise Unsupported("this TensorFlow sees no GPU")
         self._device = f"/{device.upper()}:0"
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
@@ -147,7 +150,11 @@ def _log_softmax(x: Tensor) -> Tensor:
 
 def _reduced(losses: Tensor, divisor: Any, reduction: str) -> Tensor:
     total = losses if reduction == "none" else tf.reduce_sum(losses)
-    return total / tf.cast(divisor, total.dtype) if reduction == "mean" else total
+    if reduction != "mean":
+        return total
+    # Where the weights add up to 0 smoothing may leave something above the divisor: that is NaN, and no infinity.
+    by = tf.cast(divisor, total.dtype)
+    return tf.where(by == 0, tf.constant(float("nan"), total.dtype), total / by)
 
 
 def _last(x: Tensor) -> Tensor:
@@ -155,13 +162,22 @@ def _last(x: Tensor) -> Tensor:
     return x if rank <= 2 else tf.transpose(x, [0, *range(2, rank), 1])
 
 
-def _selected(target: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """Return which positions count and safe indices; gathers on a GPU return 0 beyond the end, so it is checked."""
+def _selected(target: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which positions count, safe indices, and which are out of range; eagerly, raise where any is.
+
+    Gathers on a GPU return 0 beyond the end, and under XLA they clamp.
+    """
     target = tf.cast(target, tf.int64)  # a narrower type cannot hold every ignore_index
     valid = target != ignore_index
-    if bool(tf.reduce_any(valid & ((target < 0) | (target >= k)))):
+    outside = valid & ((target < 0) | (target >= k))
+    if tf.executing_eagerly() and bool(tf.reduce_any(outside)):
         raise IndexError(f"a target is outside [0, {k})")
-    return valid, tf.where(valid, target, tf.zeros_like(target))
+    return valid, tf.where(valid & ~outside, target, tf.zeros_like(target)), outside
+
+
+def _unless(outside: Tensor, nll: Tensor) -> Tensor:
+    # A graph cannot raise: there the loss of an index out of range is NaN (clause N4).
+    return nll if tf.executing_eagerly() else tf.where(outside, tf.constant(math.nan, nll.dtype), nll)
 
 
 def _product(a: Tensor, minus_z: Tensor) -> Tensor:
@@ -172,9 +188,9 @@ def _product(a: Tensor, minus_z: Tensor) -> Tensor:
 
 def _indexed(z: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, e: float, reduction: str) -> Tensor:
     """The loss for class indices, class axis last: (1 - e) w_y (-z_y) + (e / K) sum_c w_c (-z_c)."""
-    valid, safe = _selected(target, int(z.shape[-1]), ignore_index)
+    valid, safe, outside = _selected(target, int(z.shape[-1]), ignore_index)
     picked = tf.gather(z, safe, axis=-1, batch_dims=len(z.shape) - 1)
-    return _mixed(-picked, z, valid, safe, weight, e, reduction)
+    return _mixed(_unless(outside, -picked), z, valid, safe, weight, e, reduction)
 
 
 def _mixed(
@@ -218,8 +234,9 @@ def _cross_entropy(
     e = label_smoothing
     if target.dtype.is_integer and not e:
         logits = _last(x)
-        valid, safe = _selected(target, int(logits.shape[-1]), ignore_index)
+        valid, safe, outside = _selected(target, int(logits.shape[-1]), ignore_index)
         nll = _wide(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=safe, logits=logits))
+        nll = _unless(outside, nll)
         return tf.cast(_mixed(nll, logits, valid, safe, weight, 0.0, reduction), x.dtype)
     z = _last(_wide(_log_softmax(x)))
     if target.dtype.is_integer:

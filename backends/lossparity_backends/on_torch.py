@@ -26,8 +26,13 @@ class Torch:
     name = "torch"
 
     def __init__(self, device: str) -> None:
-        if device.startswith("cuda") and not torch.cuda.is_available():
+        kind, _, number = device.partition(":")
+        if kind not in ("cpu", "cuda"):
+            raise Unsupported(f"PyTorch is judged on cpu and cuda, not on {device!r}")
+        if kind == "cuda" and not torch.cuda.is_available():
             raise Unsupported("this PyTorch sees no CUDA device")
+        if number and not (number.isdigit() and int(number) < (torch.cuda.device_count() if kind == "cuda" else 1)):
+            raise Unsupported(f"PyTorch has no device {device!r}")
         self._device = torch.device(device)
         self._compiled: dict[Any, Callable[..., Any]] = {}
         self._variants: set[Any] = set()

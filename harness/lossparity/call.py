@@ -14,7 +14,7 @@ from typing import Any, Callable, Mapping, Optional, Union
 import numpy as np
 
 from lossparity.formats import FORMATS, Array
-from lossparity.framework import Entry, Framework, Implementation, Unsupported
+from lossparity.framework import NO_LAYOUTS, Entry, Framework, Implementation, Unsupported
 from lossparity.model import Declined, Produced, Raised, Request
 from lossparity.spec import OPERATIONS
 
@@ -63,7 +63,7 @@ def _placed(framework: Framework, array: Array, layout: str) -> Any:
         return tensor
     arranged: Optional[Callable[[Any, str], Any]] = getattr(framework, "arranged", None)
     if arranged is None:
-        raise Unsupported(f"{framework.name} lets nobody choose how a tensor lies in memory")
+        raise Unsupported(f"{framework.name} {NO_LAYOUTS}")
     return arranged(tensor, layout)
 
 

@@ -101,7 +101,8 @@ class Checked:
             return (f"again: lossparity.check(…, case={result.case!r}, format={result.format!r})",)
         again = f"again: {self.wanted.again(result)}"
         # A script judges by the spec's own convention, and calls eagerly.
-        plain = self.wanted.convention == SPEC and not Backend.parse(result.backend).mode
+        question, *_ = self.failures[result.key]
+        plain = question.case.plain and self.wanted.convention == SPEC and not Backend.parse(result.backend).mode
         return (again, f"script: {self.wanted.script(result)}") if plain else (again,)
 
     def text(self) -> str:
@@ -142,7 +143,7 @@ def plan(wanted: Wanted) -> Run:
     """
     target, framework = wanted.target, wanted.framework
     target.check()
-    available = {Backend.parse(entry.name).framework: entry.available for entry in registered().values()}
+    available = {entry.requires[0]: entry.requires[0] not in entry.missing for entry in registered().values()}
     if framework not in available:
         raise UsageError(f"unknown framework {framework!r}", hint=suggest(framework, available, "framework"))
     if not available[framework]:

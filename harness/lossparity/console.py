@@ -195,11 +195,29 @@ def _counts(found: Summary) -> Iterator[str]:
     for cause in found.causes:
         if not cause.failing:
             yield from wrapped(f"{cause.said}: {len(cause.results)}, the simplest {cause.results[0]}", "    ", "  ")
+    yield from _choices(found)
     yield from _known(found)
     for reason, n in found.unsupported.most_common():
         yield from wrapped(f"not offered ({n}): {reason}", "  ", "")
     for left in found.not_tested:
         yield from wrapped(f"not tested: {left.what}, {left.checks} checks: {left.reason}", "  ", "")
+
+
+def _choices(found: Summary) -> list[str]:
+    """Say in a few lines who did what where a clause leaves it open."""
+    everyone = {backend for by_backend in found.choices.values() for backend in by_backend}
+    said: list[str] = []
+    for clause, by_backend in sorted(found.choices.items()):
+        alike: dict[str, list[str]] = {}
+        for backend, chosen in by_backend.items():
+            mixed = " and ".join(f"{choice} {n}" for choice, n in sorted(chosen.items()))
+            alike.setdefault(mixed if len(chosen) > 1 else next(iter(chosen)), []).append(backend)
+        whose = {
+            one: "" if len(everyone) == 1 else " (all)" if set(backends) == everyone else f" ({', '.join(backends)})"
+            for one, backends in alike.items()
+        }
+        said.append(f"{clause} {', '.join(f'{one}{whose[one]}' for one in alike)}")
+    return wrapped(f"choices: {'; '.join(said)}", "  ", "") if said else []
 
 
 def _known(found: Summary) -> list[str]:

@@ -12,7 +12,7 @@ from lossparity.constants import EXP_ULPS, LANES, LOG_ULPS, Constant
 from lossparity.formats import FORMATS
 from lossparity.model import Backend
 from lossparity.probe import Assumed, probe
-from lossparity.registry import registered
+from lossparity.registry import Registered, registered
 from lossparity.runner import Run, workers_for
 from lossparity.workers import Worker
 
@@ -40,23 +40,29 @@ def examine(*, probing: bool) -> Iterator[Line]:
     fault = floating.self_test()
     if fault:
         yield Line(f"lossparity: {fault}", 3)
-    here = {Backend.parse(r.name).framework: r.available for r in registered().values()}
-    # The first entry of a framework stands for it: all of them start the same framework.
-    first = {b.framework: b for b in map(Backend.parse, reversed(registered()))}
-    backends = [first[framework] for framework, available in here.items() if available]
+    # The first entry of an environment stands for it: all of them start the same.
+    first: dict[str, Registered] = {}
+    for entry in registered().values():
+        first.setdefault(entry.environment, entry)
+    environments = {entry.name: name for name, entry in first.items()}
+    backends = [Backend.parse(entry.name) for entry in first.values() if entry.available]
     with workers_for(Run(backends, [])) as workers:
         for worker, (backend, *_) in workers.items():
+            name = environments[backend.implementation]
             if worker.wait_ready():
-                yield Line(f"{backend.framework}: ready")
+                yield Line(f"{name}: ready")
                 yield from (Line(f"  {key}: {value}") for key, value in worker.details.items())
-                if probing and not fault:
+                if probing and not fault and name == backend.framework:  # what runs on it has the same arithmetic
                     yield from _measured(worker)
             else:
-                yield Line(f"{backend.framework}: installed, but it does not start: {worker.unavailable}")
-    for framework, available in here.items():
-        if not available:
-            extra = f"pip install 'lossparity[{framework}]'" if framework in _EXTRAS else f"install {framework}"
-            yield Line(f"{framework}: not installed; get it with: {extra}")
+                yield Line(f"{name}: installed, but it does not start: {worker.unavailable}")
+    for name, entry in first.items():
+        if not entry.available:
+            yield Line(f"{name}: not installed; get it with: {' and '.join(map(_install, entry.missing))}")
+
+
+def _install(module: str) -> str:
+    return f"pip install 'lossparity[{module}]'" if module in _EXTRAS else f"install {module}"
 
 
 def _measured(worker: Worker) -> Iterator[Line]:

@@ -18,6 +18,7 @@ __all__ = [
     "COMPOSED",
     "MANUAL",
     "NATIVE",
+    "NO_LAYOUTS",
     "TARGET",
     "Entry",
     "Framework",
@@ -26,6 +27,9 @@ __all__ = [
     "Unsupported",
     "always",
 ]
+
+NO_LAYOUTS = "lets nobody choose how a tensor lies in memory"
+"""What is said of a framework without `arranged`; no gap in any function."""
 
 NATIVE = "native"  # one public call of the framework does the spec's operation
 COMPOSED = "composed"  # this project's adapter builds it from the framework's primitives
@@ -72,7 +76,8 @@ class Phrases:
     `imports` come first and `settings` after them. `tensor` and `bfloat16` (from 16 bits as uint16) are expressions
     like `to_device`; `call` assigns `value` and `gradient` assigns `gradient` like `vjp`; `numbers` and `format` are
     expressions of a result: its exact values as a NumPy array of binary64, and the name of its format. `version` is
-    an expression too. `bfloat16_imports` are those that bfloat16 alone needs.
+    what is printed after the framework's name: an expression, or several with commas between them. `bfloat16_imports`
+    are those that bfloat16 alone needs.
     """
 
     imports: tuple[str, ...]

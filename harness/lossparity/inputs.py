@@ -116,13 +116,13 @@ GENERATORS: dict[str, Generator] = {
 def build(case: Case, fmt: str) -> dict[str, Array]:
     """Return the arrays of a case in one format, in the order of a request: the first argument comes first.
 
-    Keyed by the first argument's name, `target` (int64 for indices; the format for probabilities), `weight` and
+    Keyed by the first argument's name, `target` (integers for indices; the format for probabilities), `weight` and
     `upstream`, which is there when the case wants a gradient and its operation has one.
     """
     operation = OPERATIONS[case.operation]
     arrays = {operation.first: _array(case.inputs[operation.first], fmt)}
     if "target" in case.inputs:
-        arrays["target"] = _array(case.inputs["target"], "int64")
+        arrays["target"] = _array(case.inputs["target"], case.target_format)
     elif "probabilities" in case.inputs:
         arrays["target"] = _array(case.inputs["probabilities"], fmt)
     if "weight" in case.inputs:

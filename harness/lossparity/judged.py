@@ -12,6 +12,7 @@ from lossparity import diagnosis
 from lossparity.diagnosis import Diagnoser, Explained, Failed
 from lossparity.diagnosis.seen import Seen
 from lossparity.formats import FORMATS
+from lossparity.framework import NO_LAYOUTS
 from lossparity.known import Deviation, apply
 from lossparity.lines import result_line
 from lossparity.model import Backend, Grade, Outcome, Verdict
@@ -44,7 +45,8 @@ def silent(_question: Question, _finding: Finding, _result: Result) -> None:
 class Summary:
     """How a run ended: results by verdict, failures in order and by cause, and what was left out.
 
-    `must` counts each backend's results under must-clauses, and those of them that were supported.
+    `must` counts each backend's results under must-clauses, and those of them that were supported; `choices`, by
+    clause and backend, which value it gives where the clause leaves it open.
     """
 
     counts: Counter[Verdict] = field(default_factory=Counter)
@@ -53,6 +55,7 @@ class Summary:
     failures: list[Result] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
     known: dict[str, list[Result]] = field(default_factory=dict)
+    choices: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
     unsupported: Counter[str] = field(default_factory=Counter)
     must: dict[str, tuple[int, int]] = field(default_factory=dict)
     not_tested: list[NotTested] = field(default_factory=list)
@@ -75,10 +78,15 @@ class Summary:
             self.failures.append(result)
         if verdict is Verdict.KNOWN:
             self.known.setdefault(result.deviation, []).append(result)
+        # The spec leaves a gradient open wherever the value is a choice: it fits the first permitted one, or several.
+        if result.choice and result.quantity == "value":
+            by_backend = self.choices.setdefault(result.clause, {})
+            by_backend.setdefault(result.backend, Counter())[result.choice] += 1
         if verdict is Verdict.UNSUPPORTED:
             self.unsupported[result.message] += 1
-        # What a function is not declared for is no gap in what it is.
-        if CLAUSES[result.clause].kind == "must" and result.message != NOT_DECLARED:
+        # What a function is not declared for is no gap in what it is, nor what its framework keeps from anybody.
+        kept = result.message == NOT_DECLARED or result.message.endswith(NO_LAYOUTS)
+        if CLAUSES[result.clause].kind == "must" and not kept:
             asked, supported = self.must.get(result.backend, (0, 0))
             self.must[result.backend] = (asked + 1, supported + (verdict is not Verdict.UNSUPPORTED))
 
@@ -138,11 +146,10 @@ class Judged:
             self._left[str(backend), str(outcomes)] += 1
             return
         flushed = worker.details.get("subnormals") == "flushed"
-        version = worker.details.get(backend.framework, "")
         gathered = self._gathered.setdefault(backend, _Gathered())
         repeatable = backend.device == "cpu"
         found = question.findings(outcomes, flushed=flushed, threshold=self.threshold, repeatable=repeatable)
-        declared = [apply(one, question.check_id(backend), version, self.known) for one in found]
+        declared = [apply(one, question.check_id(backend), worker.details, self.known) for one in found]
         failing = any(one.verdict.failing for one, _ in declared)
         shared = self._shared(question, worker, flushed) if failing else {}
         lines: list[Result] = []

@@ -7,23 +7,29 @@ failure. One that is gone, in a version it was declared for, is stale.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from lossparity.model import Verdict
+from lossparity.model import Backend, Verdict
 from lossparity.plans import Finding
 
-__all__ = ["KINDS", "Deviation", "apply", "unmatched"]
+__all__ = ["KINDS", "TODO", "Deviation", "apply", "unmatched"]
 
-KINDS = ("inf", "nan", "zero", "finite-wrong", "raises", "no-raise", "inconsistent")
+KINDS = ("inf", "nan", "zero", "finite-wrong", "shape", "format", "raises", "no-raise", "inconsistent")
+TODO = "TODO"
+"""How the reason of a proposed declaration begins, until somebody has found it out."""
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """One declared deviation; `checks` are globs of `case/format#quantity`, `versions` a range of the framework's."""
+    """One declared deviation; `checks` are globs of `case/format#quantity`, `versions` a range of `package`'s versions.
+
+    `package` is a library that runs on the framework, or the framework itself where it is empty. `backends` are
+    globs of their names without `@PATH`: of another environment its version tells.
+    """
 
     id: str
     backends: tuple[str, ...]
@@ -32,27 +38,37 @@ class Deviation:
     versions: str
     reason: str
     link: str = ""
+    package: str = ""
 
-    def covers(self, check: str, quantity: str, version: str) -> bool:
-        """Whether it declares this quantity of this check (`case/format@backend`) for this framework version."""
-        case, _, backend = check.rpartition("@")
-        return (
-            any(fnmatch.fnmatchcase(backend, glob) for glob in self.backends)
-            and any(fnmatch.fnmatchcase(f"{case}#{quantity}", glob) for glob in self.checks)
-            and _within(version, self.versions)
+    def covers(self, check: str, quantity: str, details: Mapping[str, str]) -> bool:
+        """Whether it declares this quantity of this check (`case/format@backend`) for these versions, by package."""
+        return self.matches(check, quantity) and self.within(details, Backend.parse(check.partition("@")[2]))
+
+    def matches(self, check: str, quantity: str) -> bool:
+        """Whether it is about this quantity of this check, in whatever version."""
+        case, _, name = check.partition("@")
+        backend = name.partition("@")[0]
+        return any(fnmatch.fnmatchcase(backend, glob) for glob in self.backends) and any(
+            fnmatch.fnmatchcase(f"{case}#{quantity}", glob) for glob in self.checks
         )
 
+    def within(self, details: Mapping[str, str], backend: Backend) -> bool:
+        """Whether a backend's version is in its range; false of what is no version."""
+        version = details.get(self.package or backend.framework, "")
+        try:
+            return SpecifierSet(self.versions).contains(Version(version), prereleases=True)
+        except InvalidVersion:
+            return False
 
-def _within(version: str, versions: str) -> bool:
-    try:
-        return SpecifierSet(versions).contains(Version(version), prereleases=True)
-    except InvalidVersion:
-        return False
 
+def apply(
+    finding: Finding, check: str, details: Mapping[str, str], known: Sequence[Deviation]
+) -> tuple[Finding, Deviation | None]:
+    """Turn a failure that is declared into `known`, and a pass that is declared as a deviation into `stale`.
 
-def apply(finding: Finding, check: str, version: str, known: Sequence[Deviation]) -> tuple[Finding, Deviation | None]:
-    """Turn a failure that is declared into `known`, and a pass that is declared as a deviation into `stale`."""
-    declared = [d for d in known if d.covers(check, finding.quantity, version)]
+    `details` is the worker's account of itself, with the version of every package under its name.
+    """
+    declared = [d for d in known if d.covers(check, finding.quantity, details)]
     if not declared:
         return finding, None
     if finding.verdict.failing:
@@ -70,14 +86,4 @@ def apply(finding: Finding, check: str, version: str, known: Sequence[Deviation]
 
 def unmatched(known: Iterable[Deviation], checks: Sequence[tuple[str, str]]) -> list[Deviation]:
     """Return the deviations whose globs match none of the (check, quantity) pairs: a mistake in the declaration."""
-    return [
-        d
-        for d in known
-        if not any(
-            fnmatch.fnmatchcase(check.rpartition("@")[2], backend)
-            and fnmatch.fnmatchcase(f"{check.rpartition('@')[0]}#{quantity}", glob)
-            for check, quantity in checks
-            for backend in d.backends
-            for glob in d.checks
-        )
-    ]
+    return [d for d in known if not any(d.matches(check, quantity) for check, quantity in checks)]

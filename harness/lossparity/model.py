@@ -72,20 +72,25 @@ class Grade(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Backend:
-    """A backend's name, `framework[.variant][:device][+mode]`, in its parts."""
+    """A backend's name, `framework[.variant][:device][+mode][@PATH]`, in its parts.
+
+    `python` is PATH, the interpreter of another environment, whose framework is judged; it may hold any character.
+    """
 
     framework: str
     variant: str = ""
     device: str = "cpu"
     mode: str = ""
+    python: str = ""
 
     @classmethod
     def parse(cls, name: str) -> Backend:
-        """Read a name such as `torch.manual:cuda`."""
-        rest, _, mode = name.partition("+")
+        """Read a name such as `torch.manual:cuda` or `jax+jit@/opt/old/bin/python`."""
+        rest, _, python = name.partition("@")
+        rest, _, mode = rest.partition("+")
         rest, _, device = rest.partition(":")
         framework, _, variant = rest.partition(".")
-        return cls(framework, variant, device or "cpu", mode)
+        return cls(framework, variant, device or "cpu", mode, python)
 
     @property
     def implementation(self) -> str:
@@ -95,7 +100,8 @@ class Backend:
     def __str__(self) -> str:
         device = "" if self.device == "cpu" else f":{self.device}"
         mode = f"+{self.mode}" if self.mode else ""
-        return f"{self.implementation}{device}{mode}"
+        python = f"@{self.python}" if self.python else ""
+        return f"{self.implementation}{device}{mode}{python}"
 
 
 @dataclass(frozen=True)
@@ -123,10 +129,11 @@ class Case:
 
     `inputs` holds the first argument (`logits`, `log_probs`), and where given `target`, `probabilities`, `weight` and
     `upstream`, as nested tuples of numbers or a recipe. `one_of` names the permitted choices; when empty the
-    certified reference is what is expected. `compiled`: compiled modes run it too. `layout` is how the inputs lie in
-    memory (empty: in C order). With a `scale`, a power of two, the logits are computed inside of what is called: it
-    gets them divided by the scale and multiplies. `relation` names what several calls must have in common, in place of
-    the value. `link` is where somebody reported it.
+    certified reference is what is expected. `compiled`: compiled modes run it too. `target_format` is the integer
+    format in which class indices come. `layout` is how the inputs lie in memory (empty: in C order). With a `scale`, a
+    power of two, the logits are computed inside of what is called: it gets them divided by the scale and multiplies.
+    `relation` names what several calls must have in common, in place of the value. `link` is where somebody reported
+    it.
     """
 
     id: str
@@ -142,10 +149,16 @@ class Case:
     published: Optional[Published]
     source: str
     compiled: bool = False
+    target_format: str = "int64"
     layout: str = ""
     scale: float = 1.0
     relation: str = ""
     link: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one call, with the inputs as they are: what a script or a file of arrays can repeat."""
+        return not self.relation and not self.layout and self.scale == 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -267,14 +267,25 @@ class Question:
             answer = self.answer(choice, quantity)
             named = "" if choice == EXACT else choice
             found.append(self._graded(got, quantity, answer, judge(got, answer, flushed=flushed), named, threshold))
-            if found[-1].verdict is Verdict.PASS:
-                return found[-1]
+        # What is permitted may be near together: in 16 bits a result can be within the bounds of two.
+        if passed := [one for one in found if one.verdict is Verdict.PASS]:
+            nearest = min(passed, key=_distance)
+            return replace(nearest, choice=self._named(nearest.choice, quantity, got))
         if not found:
             said = "returned a result where the spec wants an exception"
             return Finding(quantity, Verdict.FAIL, "produced", "no-raise", message=said, got=got)
         if self.case.one_of and found[0].verdict is Verdict.FAIL:
             return replace(found[0], message=f"none of what is permitted: {', '.join(self.case.one_of)}")
         return found[0]
+
+    def _named(self, choice: str, quantity: Quantity, got: Array) -> str:
+        """Name a choice by what was got, where the results that are permitted are judged alike."""
+        if choice not in ("nan", "zero") or quantity == "value":
+            return choice
+        if got.data.size == 0:
+            return ""
+        # The gradient of a mean over nothing is 0 or NaN, whichever of the two its value is (N3).
+        return "zero" if "zero" in self.alternatives and not np.any(got.exact()) else choice
 
     def _graded(
         self, got: Array, quantity: Quantity, answer: Answer, judgement: Judgement, choice: str, threshold: Grade
@@ -321,6 +332,13 @@ def _unscaled(gradient: Array, scale: float) -> Array:
     if scale == 1.0 or gradient.format not in FORMATS:
         return gradient
     return Array.of(gradient.exact() / scale, gradient.format)
+
+
+def _distance(finding: Finding) -> tuple[int, float]:
+    """Order passing findings: the better grade first, then the smaller share of the bound."""
+    judgement = finding.judgement
+    assert judgement is not None
+    return judgement.grade.rank, judgement.bound_used or 0.0
 
 
 def _text(figures: Numbers, decimals: int) -> str:

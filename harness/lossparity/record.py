@@ -18,6 +18,7 @@ __all__ = [
     "VERSION",
     "CaseLine",
     "Cause",
+    "Choice",
     "Environment",
     "Excerpt",
     "Explained",
@@ -173,6 +174,14 @@ class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
     shared: bool = False
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """What values a backend gives where a clause leaves it open: the choices seen, and at how many checks each."""
+
+    clause: str
+    backend: str
+    chosen: dict[str, int]
+
+
 class NotTested(msgspec.Struct, frozen=True):
     """Something that a run left out, with the reason and how many checks it is."""
 
@@ -182,13 +191,14 @@ class NotTested(msgspec.Struct, frozen=True):
 
 
 class Footer(msgspec.Struct, frozen=True, tag_field="kind", tag="footer"):
-    """The last line of a complete record: results by verdict, their causes, what was not tested, how long it took."""
+    """The last line of a complete record: results by verdict, their causes, choices, what was not tested, how long."""
 
     results: dict[str, int]
     not_tested: list[NotTested]
     seconds: float
     exit_code: int
     causes: list[Cause] = []
+    choices: list[Choice] = []
 
 
 Line = Header | Environment | CaseLine | Result | Footer

@@ -1,8 +1,9 @@
 """Which backends there are: found through entry points, by name alone; no adapter's code runs here.
 
 An entry point of the group `lossparity.backends` is one backend: its name is `framework[.variant]`, its value the
-adapter's class. The framework's name is the module that must be importable. Known deviations are data beside the
-adapter: `known_deviations/FRAMEWORK.yaml` in its top-level package.
+adapter's class. The framework's name is the module that must be importable; one of the group `lossparity.requires`, of
+the same name, names another that must be. Known deviations are data beside the adapter, in its top-level package:
+`known_deviations/FRAMEWORK.yaml`, and that of such another module.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from lossparity.errors import UnavailableError, UsageError, suggest
-from lossparity.known import KINDS, Deviation
+from lossparity.known import KINDS, TODO, Deviation
 from lossparity.model import Backend
 from lossparity.record import Record
 
@@ -30,6 +31,7 @@ __all__ = [
     "compiler",
     "installed",
     "known_deviations",
+    "known_files",
     "read_known",
     "registered",
     "report_writer",
@@ -39,26 +41,47 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Registered:
-    """One registered backend: its name, its adapter as `module:Class`, and whether its framework is importable."""
+    """One registered backend: its name, its adapter as `module:Class`, and whether all that it needs is importable.
+
+    `requires` are the modules that it needs, the framework first, and `missing` those that are not here. `environment`
+    names what the adapter starts: the framework, or the backend itself where its adapter is not the framework's own.
+    """
 
     name: str
     adapter: str
-    available: bool
+    requires: tuple[str, ...]
+    missing: tuple[str, ...]
+    environment: str
+
+    @property
+    def judged(self) -> str:
+        """The module whose work it is."""
+        return self.requires[-1]
+
+    @property
+    def available(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.missing
 
 
 def registered() -> dict[str, Registered]:
     """Return all registered backends by name, the frameworks in the order numpy, torch, tensorflow, jax, others."""
     order = ["numpy", "torch", "tensorflow", "jax"]
-    found = {
-        point.name: Registered(point.name, point.value, _importable(Backend.parse(point.name).framework))
-        for point in importlib.metadata.entry_points(group="lossparity.backends")
-    }
+    adapters = {point.name: point.value for point in importlib.metadata.entry_points(group="lossparity.backends")}
+    more = {point.name: point.value for point in importlib.metadata.entry_points(group="lossparity.requires")}
+
+    def described(name: str) -> Registered:
+        framework = Backend.parse(name).framework
+        requires = (framework, more[name]) if name in more else (framework,)
+        missing = tuple(module for module in requires if not _importable(module))
+        own = adapters.get(framework, adapters[name]) != adapters[name]
+        return Registered(name, adapters[name], requires, missing, name if own else framework)
 
     def place(name: str) -> tuple[int, str]:
         framework = Backend.parse(name).framework
         return (order.index(framework) if framework in order else len(order), name)
 
-    return {name: found[name] for name in sorted(found, key=place)}
+    return {name: described(name) for name in sorted(adapters, key=place)}
 
 
 _COMPILERS = {"torch": "compile", "jax": "jit", "tensorflow": "xla", "numpy": ""}
@@ -85,27 +108,58 @@ def installed() -> list[Backend]:
 def resolve(patterns: Sequence[str]) -> tuple[list[Backend], set[str]]:
     """Return the backends that names and globs stand for, and those asked for by their full name.
 
-    UsageError for a name that nobody registered, or a glob that matches nothing. A glob skips what is not installed.
+    A name is `framework[.variant][:device][+mode][@PATH]`. A glob skips what is not installed here, and takes compiled
+    modes only where it says `+`; with `@PATH` it takes whatever it matches, for only that Python knows what it has.
+    UsageError for a name that nobody registered, a mode that its framework has not, or a glob that matches nothing.
     """
     everything = registered()
     chosen: dict[str, Backend] = {}
     named: set[str] = set()
     for pattern in patterns:
-        if any(c in pattern for c in "*?["):
-            matched = [r for r in everything.values() if fnmatch.fnmatchcase(r.name, pattern)]
-            if not matched:
-                raise UsageError(f"no backend matches {pattern!r}", hint=suggest(pattern, everything, "backend"))
-            chosen.update({r.name: Backend.parse(r.name) for r in matched if r.available})
-            continue
         backend = Backend.parse(pattern)
-        if backend.mode:
-            raise UsageError(f"{pattern!r}: the mode +{backend.mode} is not offered", hint="leave it out: eager")
+        if pattern.endswith("@"):
+            raise UsageError(
+                f"{pattern!r} names no Python", hint="as in torch@PATH/TO/python; leave out @ for this one"
+            )
+        if any(c in pattern.partition("@")[0] for c in "*?["):
+            matched = _matched(backend, everything.values())
+            if not matched:
+                raise UsageError(f"no backend matches {pattern!r}", hint=_nearest(pattern, everything))
+            chosen.update((str(found), found) for found, here in matched if here or backend.python)
+            continue
         if backend.implementation not in everything:
-            hint = suggest(backend.implementation, everything, "backend")
-            raise UsageError(f"unknown backend {pattern!r}", hint=hint)
+            raise UsageError(f"unknown backend {pattern!r}", hint=_nearest(pattern, everything))
+        _require_mode(backend, pattern)
         chosen[str(backend)] = backend
         named.add(str(backend))
     return list(chosen.values()), named
+
+
+def _matched(glob: Backend, everything: Iterable[Registered]) -> list[tuple[Backend, bool]]:
+    """Return the backends that a glob in parts stands for, and whether each framework is here."""
+    found = []
+    for entry in everything:
+        own = Backend.parse(entry.name)
+        mode = compiler(own.framework) if glob.mode else ""
+        if glob.mode and not (mode and fnmatch.fnmatchcase(mode, glob.mode)):
+            continue
+        if fnmatch.fnmatchcase(entry.name, glob.implementation):
+            found.append((replace(own, device=glob.device, mode=mode, python=glob.python), entry.available))
+    return found
+
+
+def _require_mode(backend: Backend, pattern: str) -> None:
+    mode = compiler(backend.framework)
+    if backend.mode and not mode:
+        raise UsageError(f"{pattern!r}: {backend.framework} has no compiler", hint=f"leave out +{backend.mode}")
+    # Of a stranger's framework nobody knows how its compiler is called.
+    if backend.mode and backend.framework in _COMPILERS and backend.mode != mode:
+        hint = f"did you mean {str(replace(backend, mode=mode))!r}?"
+        raise UsageError(f"{pattern!r}: {backend.framework} has no mode +{backend.mode}", hint=hint)
+
+
+def _nearest(pattern: str, everything: Iterable[str]) -> str:
+    return suggest(re.split("[:+@]", pattern)[0], everything, "backend")
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -116,6 +170,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     reason: str
     backends: tuple[str, ...] = ("*",)
     link: str = ""
+    package: str = ""
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -134,12 +189,22 @@ def report_writer(name: str) -> Callable[[Record, Path], None]:
 
 def known_deviations(frameworks: Iterable[str]) -> list[Deviation]:
     """Read the known deviations that the adapters of these frameworks declare."""
-    folders = {Backend.parse(r.name).framework: _folder(r.adapter) for r in registered().values()}
-    found: list[Deviation] = []
-    for framework in sorted(set(frameworks)):
-        folder = folders.get(framework)
-        if folder is not None and (folder / f"{framework}.yaml").is_file():
-            found += read_known(folder / f"{framework}.yaml")
+    wanted, files = set(frameworks), known_files()
+    modules = {module for r in registered().values() if r.requires[0] in wanted for module in r.requires}
+    there = [path for module in sorted(modules) if (path := files.get(module)) and path.is_file()]
+    return [deviation for path in there for deviation in read_known(path)]
+
+
+def known_files() -> dict[str, Path | None]:
+    """Return where the known deviations of each module that is judged are, or would be; None where there is no place.
+
+    A backend's are in the file of the module that it judges: those of `torch.keras` in `keras.yaml`.
+    """
+    found: dict[str, Path | None] = {}
+    for one in registered().values():
+        folder = _folder(one.adapter)
+        for module in one.requires:
+            found[module] = found.get(module) or (folder / f"{module}.yaml" if folder else None)
     return found
 
 
@@ -169,6 +234,9 @@ def read_known(path: Path) -> list[Deviation]:
         if entry.kind not in KINDS:
             hint = suggest(entry.kind, KINDS, "kind")
             raise UsageError(f"{entry.id}: unknown kind {entry.kind!r}", where=where, hint=hint)
+        if not entry.reason.strip() or entry.reason.startswith(TODO):
+            hint = "say why it deviates, once an independent computation has confirmed it"
+            raise UsageError(f"{entry.id}: no reason is given yet", where=where, hint=hint)
         try:
             SpecifierSet(entry.versions)
         except InvalidSpecifier as error:

@@ -11,17 +11,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 
 from lossparity import __version__
+from lossparity.bundle import Elsewhere, bundled
 from lossparity.errors import UsageError
 from lossparity.judged import Judged, Summary, Told, silent
 from lossparity.known import Deviation
 from lossparity.lines import case_line
 from lossparity.model import Backend, Case, Grade, Outcome
 from lossparity.plans import Question
-from lossparity.record import VERSION, Environment, Footer, Header, NotTested, Writer
+from lossparity.record import VERSION, Choice, Environment, Footer, Header, NotTested, Writer
 from lossparity.reference import Remember, computed
 from lossparity.reference.conventions import SPEC, Convention
 from lossparity.registry import registered
@@ -86,24 +87,27 @@ class Run:
 
 @contextmanager
 def workers_for(plan: Run) -> Iterator[dict[Worker, list[Backend]]]:
-    """Start one worker for each adapter and device, all at once; end them all afterwards."""
+    """Start one worker for each adapter, device and Python, all at once; end them all afterwards."""
     adapters = registered()
-    workers: dict[tuple[str, str], tuple[Worker, list[Backend]]] = {}
+    shared: dict[tuple[str, str, str, str], list[Backend]] = {}
     for backend in plan.backends:
         # A user's function is no registered variant: it runs beside the framework's own.
         entry = adapters.get(backend.implementation) or adapters[backend.framework]
-        key = (entry.adapter, backend.device)
-        if key not in workers:
-            compiled = any(b.mode for b in plan.backends)
-            workers[key] = (Worker(entry.adapter, backend.device, plan.timeout, plan.target, compiled), [])
-        workers[key][1].append(backend)
-    try:
-        for worker, _ in workers.values():
-            worker.start()
-        yield dict(workers.values())
-    finally:
-        for worker, _ in workers.values():
-            worker.close()
+        shared.setdefault((backend.framework, entry.adapter, backend.python, backend.device), []).append(backend)
+    away = [(framework, adapter, python) for framework, adapter, python, _ in shared if python]
+    with bundled(away) if away else nullcontext(dict[tuple[str, str, str], Elsewhere]()) as elsewhere:
+        workers: dict[Worker, list[Backend]] = {}
+        for (framework, adapter, python, device), backends in shared.items():
+            compiled = any(backend.mode for backend in backends)
+            there = elsewhere.get((framework, adapter, python))
+            workers[Worker(adapter, device, plan.timeout, plan.target, compiled, there)] = backends
+        try:
+            for worker in workers:
+                worker.start()
+            yield workers
+        finally:
+            for worker in workers:
+                worker.close()
 
 
 @contextmanager
@@ -158,14 +162,21 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
     summary.finish(plan.named, strict_known=plan.strict_known, strict_undecided=plan.strict_undecided)
     seconds = round(time.monotonic() - began, 3)
     counts = {verdict.value: n for verdict, n in summary.counts.items()}
-    writer.append(Footer(counts, summary.not_tested, seconds, summary.exit_code, summary.causes))
+    choices = [
+        Choice(clause, backend, dict(chosen))
+        for clause, by_backend in sorted(summary.choices.items())
+        for backend, chosen in by_backend.items()
+    ]
+    writer.append(Footer(counts, summary.not_tested, seconds, summary.exit_code, summary.causes, choices))
     return summary
 
 
 def _introduce(worker: Worker, checks: Mapping[Backend, int], writer: Writer, summary: Summary) -> bool:
     """Record a worker's account of itself; false when it is not there, and none of its checks can be made."""
     first = next(iter(checks))
-    name = str(Backend(first.framework, "", first.device))
+    entry = registered().get(first.implementation)
+    name = str(replace(Backend.parse(entry.environment if entry else first.framework), device=first.device))
+    name = f"{name}@{first.python}" if first.python else name
     ready = worker.wait_ready()
     writer.append(Environment(name, ready, dict(worker.details), worker.unavailable))
     if worker.refused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,19 @@ from lossparity.spec import CLAUSES
 from lossparity.target import Target
 from lossparity.workers import Worker, WorkerStopped
 
-__all__ = ["Shown", "backends_of", "check_parts", "details", "put", "reproduce", "reproduced", "stages"]
+__all__ = [
+    "Shown",
+    "backends_of",
+    "check_parts",
+    "details",
+    "put",
+    "reproduce",
+    "reproduced",
+    "split_quantity",
+    "stages",
+]
+
+_QUANTITIES = ("value", "gradient")
 
 
 @dataclass(frozen=True)
@@ -36,8 +48,7 @@ class Shown:
 
 def check_parts(check: str, cases: Sequence[Case]) -> tuple[Case, str, str]:
     """Split a check id `case/format@backend` into its case, format and backend name; UsageError when it is none."""
-    # A failure is printed with its quantity, `check#quantity`, and pasted as it is.
-    path, _, backend = check.partition("#")[0].rpartition("@")
+    path, _, backend = split_quantity(check)[0].partition("@")
     case_id, _, fmt = path.rpartition("/")
     found = next((case for case in cases if case.id == case_id), None)
     if found is None or fmt not in FORMATS:
@@ -46,6 +57,13 @@ def check_parts(check: str, cases: Sequence[Case]) -> tuple[Case, str, str]:
             hint="one is case/format@backend, as `lossparity list --case GLOB` and the page show",
         )
     return found, fmt, backend
+
+
+def split_quantity(check: str) -> tuple[str, str]:
+    """Split off the quantity of `check#quantity`, as failures are printed and pasted; empty where there is none."""
+    before, _, last = check.rpartition("#")
+    python = Backend.parse(before.partition("@")[2]).python  # whose path may hold a # of its own
+    return (before, last) if before and (last in _QUANTITIES or not python) else (check, "")
 
 
 def put(
@@ -118,7 +136,7 @@ def _answer(worker: Worker, backend: Backend, question: Question) -> Shown:
 
 def stages(cases: Sequence[Case], library: Backend, fmt: str) -> Iterator[str]:
     """Compare the printed figures of a suite with the library, the chain by hand and the exact values."""
-    hand = Backend(library.framework, "manual", library.device)
+    hand = replace(library, variant="manual", mode="")
     questions = [Question(case, fmt) for case in cases if case.published and fmt in case.formats]
     for question, shown in put(questions, [library, hand]):
         case = question.case
@@ -196,7 +214,8 @@ def _found(finding: Finding) -> str:
         words.append(judgement.grade.value)
         if judgement.ulp is not None:
             words.append(f"{judgement.ulp:.3g} ulp, {judgement.bound_used:.3g} of the bound")
-        words.append(f"settled by {judgement.tier}")
+        if judgement.tier:
+            words.append(f"settled by {judgement.tier}")
     if finding.choice:
         words.append(f"choice {finding.choice}")
     if finding.message:

@@ -156,7 +156,7 @@ def digest(cases: Iterable[Case]) -> str:
             case.clause,
             case.operation,
             {name: _plain(given) for name, given in case.inputs.items()},
-            dict(case.keywords),
+            {**case.keywords, **({} if case.target_format == "int64" else {"target_format": case.target_format})},
             list(case.formats),
             case.gradient,
             list(case.one_of),

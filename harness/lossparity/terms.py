@@ -13,6 +13,7 @@ from lossparity.reference.approximate import Approximate
 from lossparity.reference.binary64 import BINARY64
 from lossparity.reference.coefficients import Coefficients, divisor, own_weight
 from lossparity.reference.core import Core
+from lossparity.reference.rows import Rows
 
 __all__ = ["Terms", "terms"]
 
@@ -23,9 +24,11 @@ _NONE = np.zeros((1, 1))
 class Terms(NamedTuple):
     """By element (m, K): p, shifted = -d, the coefficients a, the upstream gradient; by row (m, 1): everything else.
 
-    `spread` is sum p d, `mass` sum a, `moment` sum a d, `total` sum a (d + l) (a loss), `lost` sum (1 + w) (d + l) over
-    what counts. With v the upstream gradient: `mean` sum p v, `v_p` sum p |v|, `v_spread` sum p |v| d, `v_sum` sum v,
-    `v_size` sum |v|, `v_most` max |v|. `simple`: one coefficient a row, on the target, and no smoothing.
+    `a` is the sum of the magnitudes of what is added up to a coefficient: the coefficient itself, but for a smoothing
+    outside [0, 1] (C3). `spread` is sum p d, `mass` sum a, `moment` sum a d, `total` sum a (d + l) (a loss, or no less
+    than its magnitude), `lost` sum (1 + w) (d + l) over what counts. With v the upstream gradient: `mean` sum p v,
+    `v_p` sum p |v|, `v_spread` sum p |v| d, `v_sum` sum v, `v_size` sum |v|, `v_most` max |v|. `simple`: one
+    coefficient a row, on the target, and no smoothing.
     """
 
     classes: int
@@ -137,7 +140,7 @@ def _with_upstream(found: Terms) -> Terms:
 
 def _with_loss(found: Terms, answer: Answer, core: Core[Approximate]) -> Terms:
     rows, problem = core.rows, answer.problem
-    a = Coefficients.of(rows, _KIND)
+    a = _magnitudes(rows) if problem.mixed else Coefficients.of(rows, _KIND)
     valid = rows.valid[:, None]
     found = found._replace(
         divisor=float(divisor(problem, _KIND).parts[0][0, 0]),
@@ -175,3 +178,15 @@ def _with_loss(found: Terms, answer: Answer, core: Core[Approximate]) -> Terms:
         total=moment + mass * found.log_sum,
         lost=lost,
     )
+
+
+def _magnitudes(rows: Rows) -> Coefficients[Approximate]:
+    """Return |1 - e| q_c + |e| / K, weighted: what is rounded on the way to a coefficient, whatever of it cancels."""
+    problem, e = rows.problem, rows.problem.smoothing
+    w = np.ones((1, 1)) if problem.weight is None else problem.weight[None, :]
+    kept, spread = abs(1 - e), abs(e) / problem.classes * w
+    if rows.soft is not None:
+        return Coefficients(None, _KIND.exact(kept * rows.soft * w + spread))
+    assert rows.index is not None
+    peak = np.full((len(rows.index), 1), kept) if problem.weight is None else kept * w[0, rows.index][:, None]
+    return Coefficients(_KIND.exact(peak), _KIND.exact(spread))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import platform
 import sys
 import traceback
 from typing import Any, BinaryIO, Mapping, Optional
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> None:
             variants: dict[str, Implementation] = dict(framework.implementations)
             pinned = dict(framework.pin())
             described = {**framework.describe(), **{f"pinned {k}": v for k, v in pinned.items()}}
+            described["python"] = platform.python_version()
             uncompiled = _compiler(framework, described) if mode == "compiled" else ""
         except Unsupported as error:
             _send(replies, {"unavailable": str(error), "absent": True})

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from lossparity import wire
+from lossparity.bundle import Elsewhere
 from lossparity.errors import WireError
 from lossparity.model import Crashed, Outcome, Request, TimedOut
 from lossparity.target import Target
@@ -65,6 +66,7 @@ class _Pipe:
 class Worker:
     """One child process for one framework on one device, with `target` a user's function and how it is called.
 
+    `elsewhere` is another environment's Python, where the child is to run; none for this one.
     `unavailable` says why it is not asked (any more); `refused` when that is the target's fault, not the framework's;
     `broken` when it never started although nothing says that framework or device is absent. `compiled`: calls through
     the framework's compiler will be asked for; `uncompiled` says why there are none.
@@ -75,6 +77,7 @@ class Worker:
     timeout: float = 60.0
     target: Target | None = None
     compiled: bool = False
+    elsewhere: Elsewhere | None = None
     uncompiled: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
     unavailable: str = ""
@@ -89,7 +92,13 @@ class Worker:
     _deaths: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Start the child and return at once; its framework is imported while others start."""
+        """Start the child and return at once; its framework is imported while others start.
+
+        Where its Python cannot be started, `unavailable` says why.
+        """
+        if self.elsewhere and self.elsewhere.refused:
+            self.unavailable = self.elsewhere.refused
+            return
         incoming, requests = os.pipe()
         replies, outgoing = os.pipe()
         os.set_blocking(requests, False)
@@ -98,19 +107,31 @@ class Worker:
         mode = "compiled" if self.compiled else "eager"
         target = [self.target.to_json()] if self.target else []
         arguments = [str(incoming), str(outgoing), self.adapter, self.device, mode, *target]
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "lossparity.worker", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._errors,
-            pass_fds=(incoming, outgoing),
-        )
-        os.close(incoming)
-        os.close(outgoing)
+        here = [sys.executable, "-P", "-m", "lossparity.worker"]
+        try:
+            self._process = subprocess.Popen(
+                [*(self.elsewhere.command() if self.elsewhere else here), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                pass_fds=(incoming, outgoing),
+                env=self.elsewhere.environment() if self.elsewhere else None,
+            )
+        except OSError as error:
+            os.close(replies)
+            os.close(requests)
+            self._errors.close()
+            self.unavailable = f"its Python cannot be started: {error.strerror}"
+            return
+        finally:
+            os.close(incoming)
+            os.close(outgoing)
         self._pipe, self._ready = _Pipe(replies, requests, 0.0), False
 
     def wait_ready(self) -> bool:
         """Wait until the framework is imported; false when it cannot be had, with the reason in `unavailable`."""
+        if not (self._ready or self.unavailable or self._process):
+            self.start()
         if self._ready or self.unavailable:
             return self._ready
         header = self._greeting()
@@ -118,7 +139,7 @@ class Worker:
             self.broken = True
             return False
         self.unavailable, self.refused = str(header.get("unavailable", "")), bool(header.get("refused"))
-        self.details = dict(header.get("ready", {}))
+        self.details = {**header.get("ready", {}), **({"interpreter": self.elsewhere.python} if self.elsewhere else {})}
         self.uncompiled = str(header.get("uncompiled", ""))
         self._ready = not self.unavailable
         self.broken = not (self._ready or self.refused or header.get("absent"))
@@ -126,16 +147,20 @@ class Worker:
 
     def _greeting(self) -> dict[str, Any] | None:
         """Return the child's first message; one that dies at start is started again, three times in all."""
+        reason = ""
         for _ in range(_MOST_STARTS):
             if self._process is None:
                 self.start()
+            if self._process is None:
+                return None
             try:
                 return self._receive(_START_SECONDS)[0]
             except (EOFError, OSError, WireError, _Silence) as error:
                 cause, last = self._end(error, _START_SECONDS)
-                self.unavailable = f"the worker did not start: {cause}" + (f": {last}" if last else "")
+                reason = f"the worker did not start: {cause}" + (f": {last}" if last else "")
                 if isinstance(error, _Silence) or self._stopped:
                     break
+        self.unavailable = reason
         return None
 
     def ask(self, request: Request) -> Outcome:

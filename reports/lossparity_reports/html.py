@@ -17,6 +17,7 @@ from markupsafe import Markup
 from lossparity.errors import UsageError
 from lossparity.record import Record
 from lossparity_reports import legend
+from lossparity_reports.choices import tabulate
 from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
 from lossparity_reports.payload import pack
@@ -56,6 +57,7 @@ def render(record: Record) -> str:
         summary=summarise(record),
         groups=gather(record),
         matrix=arrange(record.results),
+        choices=tabulate(record.results),
         legend=legend,
         style=Markup(style),
         theme=Markup(theme),

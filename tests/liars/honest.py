@@ -64,6 +64,11 @@ class Arithmetic:
         return self.p(x)
 
 
+def _averaged(total: Any, divisor: Any) -> Any:
+    """Divide by a mean's divisor; over nothing it is NaN, whatever smoothing has left above it (N3)."""
+    return np.where(divisor == 0, np.asarray(np.nan, total.dtype), total / divisor)
+
+
 class Convention:
     """What a loss means: the coefficients a of l = -sum_c a_c z_c, the divisor of the mean, the upstream gradient."""
 
@@ -103,11 +108,11 @@ class Convention:
         if reduction == "none":
             return losses
         total = by.added(losses.reshape(-1))[0]
-        return total / divisor if reduction == "mean" else total
+        return _averaged(total, divisor) if reduction == "mean" else total
 
     def scale(self, upstream: Tensor, divisor: Any, reduction: str) -> Tensor:
         """Return the factor that every loss's gradient is multiplied by."""
-        return upstream / divisor if reduction == "mean" else upstream
+        return _averaged(upstream, divisor) if reduction == "mean" else upstream
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ TABLE = (
         GRADIENTS,
         ("ignored-gradient",),
         in_loss("N2 N1"),
-        w.ignoring,
+        w.idle,
         quantities=GRADIENT,
         ci=True,
     ),

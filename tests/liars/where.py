@@ -45,7 +45,9 @@ def beyond(question: Question, size: float) -> bool:
 
 
 def spread(question: Question) -> float:
-    return float(np.ptp(finite(question)))
+    x = finite(question)
+    with np.errstate(over="ignore"):
+        return float(x.max(initial=-np.inf) - x.min(initial=np.inf))
 
 
 def masked(question: Question) -> bool:
@@ -90,6 +92,19 @@ def ignore_index(question: Question) -> int:
 
 def ignoring(question: Question) -> bool:
     return bool(np.any(question.arrays["target"].exact() == ignore_index(question)))
+
+
+def idle(question: Question) -> bool:
+    """Whether some row has no coefficient other than 0: it is ignored, or its target has no weight or no mass."""
+    target, k = question.arrays["target"].exact(), classes(question)
+    w = question.arrays["weight"].exact() if weighted(question) else np.ones(k)
+    e = float(question.case.keywords.get("label_smoothing", 0))
+    if not indexed(question):
+        mass = np.moveaxis(target, min(1, target.ndim - 1), -1)
+        return bool(np.any(np.all(w * ((1 - e) * mass + e / k) == 0, axis=-1)))
+    named = counted(question)
+    named = named[(named >= 0) & (named < k)].astype(int)
+    return ignoring(question) or bool(np.any(((1 - e) * w[named] == 0) & (e * w.max() == 0)))
 
 
 def counted(question: Question) -> Numbers:

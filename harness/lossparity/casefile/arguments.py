@@ -10,6 +10,7 @@ from lossparity.casefile.inputs import Input, read_input
 from lossparity.casefile.nodes import CaseError, Node, Scalar, Table
 from lossparity.casefile.values import choice, integer, listing, number, table, text
 from lossparity.errors import suggest
+from lossparity.formats import INTEGERS
 from lossparity.spec import LAYOUTS, OPERATIONS, REDUCTIONS, Operation
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ def argument_names(operation: Operation) -> tuple[str, ...]:
     return (
         operation.first,
         *target_names(operation),
+        *(("target_format",) if operation.target else ()),
         *operation.keywords,
         *(("upstream",) if operation.differentiable else ()),
-        *SETTINGS,
+        "layout",
+        "scale",
     )
 
 
@@ -65,8 +68,8 @@ def check_name(key: Scalar, operation: Operation, known: tuple[str, ...], noun: 
 
 def _smoothing(node: Node, what: str) -> float:
     value = number(node, what)
-    if not 0 <= value <= 1:
-        raise CaseError(node, f"{what} must be between 0 and 1, not {value}")
+    if not math.isfinite(value):
+        raise CaseError(node, f"{what} must be finite, not {value}")
     return value
 
 
@@ -85,8 +88,13 @@ def _scale(node: Node, what: str) -> float:
     return value
 
 
-SETTINGS = ("layout", "scale")
+SETTINGS = ("target_format", "layout", "scale")
 """What a case says of how a call is made, beside the arguments that are passed on."""
+
+
+def _target_format(node: Node, what: str) -> str:
+    return choice(node, what, INTEGERS, "format")
+
 
 _KEYWORDS: Mapping[str, Callable[[Node, str], Keyword]] = {
     "ignore_index": integer,
@@ -94,6 +102,7 @@ _KEYWORDS: Mapping[str, Callable[[Node, str], Keyword]] = {
     "reduction": _reduction,
     "layout": _layout,
     "scale": _scale,
+    "target_format": _target_format,
 }
 
 

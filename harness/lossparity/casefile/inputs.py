@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from lossparity.casefile.nodes import CaseError, Listing, Node, Table
 from lossparity.casefile.values import LARGEST_INTEGER, array, choice, fields, integer, leaves, number, quantity
-from lossparity.formats import FORMATS
+from lossparity.formats import FORMATS, INTEGERS
 from lossparity.inputs import GENERATORS
 from lossparity.model import Keyword, Numbers, Recipe
 from lossparity.shapes import class_axis, row_shape, value_shape
@@ -16,7 +18,7 @@ from lossparity.spec import OPERATIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Input", "check_fit", "read_input"]
+__all__ = ["Input", "check_fit", "check_target_format", "read_input"]
 
 _MOST_ELEMENTS = 2**28
 _MOST_AXES = 8
@@ -128,6 +130,10 @@ def check_fit(
     if not shape:
         raise CaseError(first.node, f"{name} must have a class axis", "write one row as [1, 2, 3]")
     classes = shape[class_axis(shape)]
+    if math.isinf(max(map(abs, first.extremes))) and not 0 <= float(keywords.get("label_smoothing", 0)) <= 1:
+        raise CaseError(
+            first.node, f"{name} must be finite under a label_smoothing outside [0, 1]", "its terms have no sum there"
+        )
     if classes == 0:
         raise CaseError(
             first.node, f"{name} has no class", "an empty batch is {generate: constant, shape: [0, 5], value: 0}"
@@ -165,6 +171,21 @@ def _check_indices(target: Input, classes: int, ignored: Keyword | None) -> None
         index = int(leaf.text)
         if not 0 <= index < classes and index != ignored:
             raise CaseError(leaf, f"the target {index} {message}", hint)
+
+
+def check_target_format(inputs: Mapping[str, Input], keywords: Mapping[str, Keyword], fmt: str) -> None:
+    """Raise CaseError where the targets, or the ignore_index, are no numbers of the integer format."""
+    if "target" not in inputs:
+        message = "target_format is of indices; probabilities come in the format of the logits"
+        raise CaseError(inputs["probabilities"].node, message, "leave target_format out")
+    range_, given = np.iinfo(INTEGERS[fmt]), inputs["target"]
+    stated = [("the target", int(n)) for n in given.extremes]
+    stated += [("the ignore_index", int(keywords["ignore_index"]))] if "ignore_index" in keywords else []
+    for what, index in stated:
+        if not range_.min <= index <= range_.max:
+            raise CaseError(
+                given.node, f"{what} {index} is no number of {fmt}", f"{fmt} holds {range_.min} to {range_.max}"
+            )
 
 
 def _check_range(inputs: Mapping[str, Input], formats: tuple[str, ...]) -> None:

@@ -16,8 +16,9 @@ from lossparity.casefile.arguments import (
     read_axes,
     target_names,
 )
-from lossparity.casefile.inputs import Input, check_fit
+from lossparity.casefile.inputs import Input, check_fit, check_target_format
 from lossparity.casefile.nodes import CaseError, Node, Table
+from lossparity.casefile.permitted import CHOICES, check_left_open
 from lossparity.casefile.published import check_figures, read_published
 from lossparity.casefile.related import check_relation
 from lossparity.casefile.values import boolean, choice, choices, fields, table, text
@@ -30,9 +31,8 @@ from lossparity.spec import CLAUSES, NOT_BY_CASES, OPERATIONS, Operation
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["CHOICES", "Defaults", "read_cases", "read_defaults"]
+__all__ = ["Defaults", "read_cases", "read_defaults"]
 
-CHOICES = ("nan", "limit", "masked", "zero", "raises")
 _COMMON = (
     "id",
     "clause",
@@ -103,6 +103,7 @@ def read_cases(node: Node, suite: str, about: str, defaults: Defaults, path: str
     axes = read_axes(found, operation)
     _check_complete(found, axes, operation)
     expected = _expected(found, axes, operation, about, defaults)
+    check_left_open(found, expected.one_of)
     stated = {k: read_argument(k, found.entries[k]) for k in argument_names(operation) if k in found.entries}
     for chosen in itertools.product(*axes.values()):
         varied = dict(zip(axes, chosen, strict=True))
@@ -111,7 +112,10 @@ def read_cases(node: Node, suite: str, about: str, defaults: Defaults, path: str
         inputs = {k: v for k, v in arguments.items() if isinstance(v, Input)}
         settings = {k: v for k, v in arguments.items() if k in SETTINGS}
         keywords = {k: v for k, v in arguments.items() if not isinstance(v, Input) and k not in SETTINGS}
+        target_format = str(settings.get("target_format", "int64"))
         check_fit(operation.name, inputs, keywords, expected.formats, expected.one_of)
+        if "target_format" in arguments:
+            check_target_format(inputs, keywords, target_format)
         if expected.published is not None:
             shape = value_shape(operation.name, inputs[operation.first].shape, keywords)
             check_figures(found.entries["published"], expected.published[1], shape)
@@ -129,6 +133,7 @@ def read_cases(node: Node, suite: str, about: str, defaults: Defaults, path: str
             published=expected.published[0] if expected.published is not None else None,
             source=f"{path}:{node.line}",
             compiled=expected.compiled,
+            target_format=target_format,
             layout=str(settings.get("layout", "")),
             scale=float(settings.get("scale", 1.0)),  # type: ignore[arg-type]
             relation=expected.relation,

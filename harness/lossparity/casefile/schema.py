@@ -14,9 +14,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from lossparity.casefile.arguments import ID, argument_names
-from lossparity.casefile.reader import CHOICES
+from lossparity.casefile.permitted import CHOICES
 from lossparity.casefile.values import SPELLED
-from lossparity.formats import FORMATS
+from lossparity.formats import FORMATS, INTEGERS
 from lossparity.inputs import GENERATORS
 from lossparity.relations import RELATIONS
 from lossparity.spec import CLAUSES, LAYOUTS, NOT_BY_CASES, OPERATIONS, REDUCTIONS
@@ -112,6 +112,11 @@ class Case(msgspec.Struct, forbid_unknown_fields=True):
     ] = UNSET
     target: _Maybe[
         Annotated[_Indices, Meta(description="Class indices, of the logits' shape without the class axis.")]
+    ] = UNSET
+    target_format: _Maybe[
+        Annotated[
+            str, _words(INTEGERS), Meta(description="The integer type of the target; int64 where nothing is said.")
+        ]
     ] = UNSET
     probabilities: _Maybe[
         Annotated[_Array, Meta(description="Target probabilities, of the logits' shape; rows need not add up to 1.")]

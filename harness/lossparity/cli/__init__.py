@@ -13,6 +13,7 @@ from lossparity.cli.endings import Group
 from lossparity.cli.explain import explain
 from lossparity.cli.export import export
 from lossparity.cli.init import init
+from lossparity.cli.known import known
 from lossparity.cli.listing import list_
 from lossparity.cli.report import report
 from lossparity.cli.run import run
@@ -37,5 +38,5 @@ def main(context: click.Context) -> None:
         context.color = True
 
 
-for command in (check, doctor, explain, export, init, list_, report, run, show):
+for command in (check, doctor, explain, export, init, known, list_, report, run, show):
     main.add_command(command)

@@ -42,8 +42,9 @@ def export(
     empty(golden, force=force)
     with remembering(no_cache) as remember:
         # Relations and layouts are about calls; a file has inputs and results, which other cases have too.
-        files = [c for c in chosen if not c.relation and not c.layout and c.scale == 1.0]
-        questions = [Question(c, f, remember) for c in files for f in c.formats if not formats or f in formats]
+        questions = [
+            Question(c, f, remember) for c in chosen if c.plain for f in c.formats if not formats or f in formats
+        ]
         click.echo(f"{len(questions)} files, about {estimate(questions) / 1e6:.3g} MB before compression")
         with click.progressbar(exported(questions, golden), len(questions), file=sys.stderr) as written:
             for _ in written:

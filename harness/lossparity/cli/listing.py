@@ -18,6 +18,7 @@ def list_(globs: tuple[str, ...], paths: tuple[Path, ...], schema: bool) -> None
     """List backends and suites; with --case, the ids of the cases that match."""
     from lossparity import registry
     from lossparity.casefile.schema import case_file
+    from lossparity.model import Backend
 
     if schema:
         click.echo(case_file(), nl=False)
@@ -29,8 +30,11 @@ def list_(globs: tuple[str, ...], paths: tuple[Path, ...], schema: bool) -> None
         return
     click.echo("backends")
     for backend in registry.registered().values():
-        state = "" if backend.available else "  (not installed)"
-        click.echo(f"  {backend.name}{state}")
+        lacking = "" if backend.requires[0] in backend.missing else f"{', '.join(backend.missing)} "
+        state = "" if backend.available else f"  ({lacking}not installed)"
+        mode = registry.compiler(Backend.parse(backend.name).framework)
+        for name in (backend.name, f"{backend.name}+{mode}") if mode else (backend.name,):
+            click.echo(f"  {name}{state}")
     click.echo("suites")
     for suite in suites:
         click.echo(f"  {suite.name}: {len(suite.cases)} cases. {suite.about}")

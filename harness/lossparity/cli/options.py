@@ -10,7 +10,7 @@ import click
 from lossparity.errors import UsageError, suggest
 from lossparity.spec import FORMAT_ALIASES
 
-__all__ = ["arithmetic", "case", "cases", "format", "grade", "no_cache", "timeout"]
+__all__ = ["arithmetic", "backend", "case", "cases", "format", "grade", "no_cache", "timeout"]
 
 _LONGEST = 86_400.0  # seconds: one day
 
@@ -38,6 +38,15 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> floa
     return value
 
 
+backend = click.option(
+    "-b",
+    "--backend",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Backend NAME[.VARIANT][:DEVICE][+MODE][@PATH], or a glob of them; repeatable. As in torch, jax.manual, "
+    "torch:cuda, torch+compile, '*+*' (every compiled mode), jax@PATH/TO/python (the jax of another environment).",
+)
 cases = click.option(
     "--cases",
     "paths",

@@ -15,7 +15,7 @@ from lossparity.cli.steps import backends_named, load, page, remembering, requir
 
 
 @click.command()
-@click.option("-b", "--backend", "names", multiple=True, metavar="NAME", help="Backend name or glob; repeatable.")
+@options.backend
 @options.case
 @options.cases
 @options.format

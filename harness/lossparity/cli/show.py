@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("-b", "--backend", "names", multiple=True, metavar="NAME", help="Backend name or glob; repeatable.")
+@options.backend
 @options.cases
 @options.format
 @click.option("--script", is_flag=True, help="Print the check as a Python script that stands alone.")
@@ -78,7 +78,8 @@ def show(
         if user:
             user.check()
         if form:
-            click.echo(_written(form, showing.reproduce(question, backends, user), name.partition("#")[2]), nl=False)
+            quantity = showing.split_quantity(name)[1]
+            click.echo(_written(form, showing.reproduce(question, backends, user), quantity), nl=False)
         else:
             _print(showing.put([question], backends, user))
         return

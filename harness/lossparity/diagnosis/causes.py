@@ -50,7 +50,7 @@ class Failed:
     @property
     def format(self) -> str:
         """The format, as the key has it."""
-        return self.key.rpartition("@")[0].rpartition("/")[2]
+        return self.key.partition("@")[0].rpartition("/")[2]
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,11 @@ class Evaluation:
 
     def scale(self, upstream: Values, divisor: Any) -> Values:
         """Return the factor of every row's gradient."""
-        return upstream / divisor if self.reduction() == "mean" else upstream
+        return self.averaged(upstream, divisor) if self.reduction() == "mean" else upstream
+
+    def averaged(self, total: Values, divisor: Any) -> Values:
+        """Divide by the divisor of the mean; a mean over nothing is NaN, whatever smoothing adds above it (N3)."""
+        return np.asarray(np.where(divisor == 0, np.nan, total / divisor), dtype=self.dtype)
 
     # Results.
 
@@ -189,7 +193,7 @@ class Evaluation:
         if self.reduction() == "none":
             return losses.reshape(self.problem.positions)
         total = self.summed(losses)
-        return np.asarray(total / self.divisor(own, valid) if self.reduction() == "mean" else total)
+        return np.asarray(self.averaged(total, self.divisor(own, valid)) if self.reduction() == "mean" else total)
 
     def gradient(self) -> Values:
         """Return the gradient, in the shape of the first argument."""

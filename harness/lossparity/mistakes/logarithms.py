@@ -109,7 +109,7 @@ class _BatchMaximum(Evaluation):
     working = "single"
 
     def largest(self, x: Values) -> Values:
-        return np.full((len(x), 1), np.max(x))
+        return np.full((len(x), 1), np.max(x, initial=-np.inf))
 
 
 class _BatchMaximumInOwn(_BatchMaximum):

@@ -124,7 +124,7 @@ def _reduced(to: str) -> type[Evaluation]:
         def upstream(self) -> Values:
             # The upstream has the shape that was asked for; the gradient of another result takes one number of it.
             v = super().upstream()
-            return v if self.problem.reduction == to else v.reshape(-1)[:1].reshape(1, 1)
+            return v if self.problem.reduction == to or not v.size else v.reshape(-1)[:1].reshape(1, 1)
 
     return Reduced
 

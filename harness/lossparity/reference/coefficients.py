@@ -11,14 +11,17 @@ from lossparity.reference.enclosures import Enclosure, Flags
 from lossparity.reference.problem import Problem
 from lossparity.reference.rows import Rows
 
-__all__ = ["Coefficients", "divisor", "entropy", "own_weight"]
+__all__ = ["Coefficients", "added", "divisor", "entropy", "own_weight", "summed"]
 
 E = TypeVar("E", bound=Enclosure)
 
 
 @dataclass(frozen=True)
 class Coefficients(Generic[E]):
-    """A loss is the sum of these times -z: `peak` on the target's class (m, 1), `spread` on all, (m or 1, K or 1)."""
+    """A loss is the sum of these times -z: `peak` on the target's class (m, 1), `spread` on all, (m or 1, K or 1).
+
+    They are >= 0, but for a smoothing outside [0, 1] (C3): what is added up is then of both signs.
+    """
 
     peak: E | None
     spread: E | None
@@ -48,7 +51,9 @@ class Coefficients(Generic[E]):
             if spread is None:
                 return cls(None, q)
             kept = (one - e) * q
-            return cls(None, kept.plus(spread * (one - q) if apart else spread) if problem.others else kept)
+            if not problem.others:
+                return cls(None, kept)
+            return cls(None, added(kept, spread * (one - q) if apart else spread, problem))
         peak = None
         if rows.index is not None:
             if spread is not None and apart:
@@ -64,17 +69,17 @@ class Coefficients(Generic[E]):
         zero = kind.exact(np.zeros((1, 1)))
         spread = zero
         if self.spread is not None:
-            spread = (self.spread + kind.exact(np.zeros((1, rows.problem.classes)))).total()
-        return spread, spread if self.peak is None else spread.plus(self.peak)
+            spread = summed(self.spread + kind.exact(np.zeros((1, rows.problem.classes))), rows.problem)
+        return spread, spread if self.peak is None else added(spread, self.peak, rows.problem)
 
     def times(self, parts: E, rows: Rows) -> E:
         """Return the sum of the coefficients times parts >= 0 of (m, K), (m, 1)."""
-        spread = None if self.spread is None else (self.spread * parts).total()
+        spread = None if self.spread is None else summed(self.spread * parts, rows.problem)
         if self.peak is None:
             return parts.exact(np.zeros((len(rows.valid), 1))) if spread is None else spread
         assert rows.index is not None
         selected = self.peak * parts.take(rows.index)
-        return selected if spread is None else spread.plus(selected)
+        return selected if spread is None else added(spread, selected, rows.problem)
 
     def within(self, inside: Flags, rows: Rows) -> Coefficients[E]:
         """Return the coefficients of some entries, zeros elsewhere."""
@@ -83,6 +88,16 @@ class Coefficients(Generic[E]):
             return Coefficients(None, spread)
         assert rows.index is not None
         return Coefficients(self.peak.where(np.take_along_axis(inside, rows.index[:, None], axis=1)), spread)
+
+
+def added(a: E, b: E, problem: Problem) -> E:
+    """Add parts of a loss, keeping their relative accuracy where all coefficients are >= 0."""
+    return a + b if problem.mixed else a.plus(b)
+
+
+def summed(parts: E, problem: Problem) -> E:
+    """Sum parts of a loss along the rows, keeping their relative accuracy where all coefficients are >= 0."""
+    return parts.sum() if problem.mixed else parts.total()
 
 
 def own_weight(rows: Rows, kind: E) -> E:

@@ -12,10 +12,11 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from lossparity.reference.coefficients import Coefficients, divisor, entropy
+from lossparity.reference.coefficients import Coefficients, added, divisor, entropy, summed
 from lossparity.reference.core import Core
 from lossparity.reference.enclosures import Enclosure, Flags, Floats
 from lossparity.reference.problem import ELEMENTWISE, LOSSES, PER_ROW, Problem
+from lossparity.reference.rows import Rows
 
 __all__ = ["Exact", "gradient", "reduced", "value"]
 
@@ -131,23 +132,31 @@ def _loss(core: Core[E]) -> Exact[E]:
             lost = np.where((core.gone & rows.counted()).any(axis=1), np.inf, lost)
     if rows.problem.operation == "cross_entropy" and rows.problem.convention.entropy == "subtracted":
         loss = loss - entropy(rows, kind, a)
-    if rows.nan is not None:
-        lost = np.where(rows.nan, np.nan, lost)
+    if (nan := _lost_rows(rows)) is not None:
+        lost = np.where(nan, np.nan, lost)
     lost = np.where(rows.valid, lost, 0.0)[:, None]
     return Exact(loss if rows.valid.all() else loss.where(rows.valid[:, None]), lost)
+
+
+def _lost_rows(rows: Rows) -> Flags | None:
+    """Return the rows whose loss is NaN (m,), none where no row's is."""
+    if rows.nan is None or rows.problem.policy != "zero" or rows.problem.operation == "nll_loss":
+        return rows.nan
+    # S4: all of z is NaN in such a row, and the choice is of one of which no entry counts.
+    return rows.nan & (rows.counted().any(axis=1) | rows.problem.outside[rows.positions])
 
 
 def _soft_loss(core: Core[E], a: Coefficients[E]) -> E:
     rows = core.rows
     loss = None
     if a.spread is not None:
-        # l multiplies the whole mass at once: sum a_c (d_c + l) = sum a_c d_c + l sum a_c, all terms >= 0.
+        # l multiplies the whole mass at once: sum a_c (d_c + l) = sum a_c d_c + l sum a_c, all terms >= 0 but under C3.
         mass, _ = a.mass(rows, core.kind)
-        loss = (a.spread * -core.shifted).total().plus(mass * core.log_sum)
+        loss = added(summed(a.spread * -core.shifted, rows.problem), mass * core.log_sum, rows.problem)
     if a.peak is not None:
         assert rows.index is not None
         selected = a.peak * (-core.shifted.take(rows.index)).plus(core.log_sum)
-        loss = selected if loss is None else loss.plus(selected)
+        loss = selected if loss is None else added(loss, selected, rows.problem)
     assert loss is not None
     return loss
 

@@ -43,7 +43,9 @@ class Problem:
     """The inputs of one operation, under one permitted choice and one convention; all numbers are exact.
 
     `policy` is `limit` (S5: +inf means the limit), `masked` (S6: p = 0 in a row all -inf), `zero` (N3: the mean over
-    nothing is 0) or anything else for NaN in all three. A position is a row of K classes; there are `count` of them.
+    nothing is 0; S4: so is the loss of a NaN row of which nothing counts) or anything else for NaN in all of these;
+    `clamped` (C3) takes a label smoothing outside [0, 1] for the nearest in it. A position is a row of K classes; there
+    are `count` of them.
     """
 
     operation: str
@@ -56,18 +58,24 @@ class Problem:
 
     def __post_init__(self) -> None:
         """Refuse what the convention has no formula for, and what the spec leaves undefined."""
-        within = 0 <= float(self.keywords.get("label_smoothing", 0.0)) <= 1
-        own = (self.convention.smoothing, self.convention.entropy) != ("K", "kept")
-        if self.operation == "cross_entropy" and own and not (within and self._targets(lambda q: q <= 1)):
+        own = (self.convention.smoothing, self.convention.entropy, self.convention.weights) != ("K", "kept", "class")
+        plain = (self.convention.smoothing, self.convention.entropy) == ("K", "kept")
+        beyond = not plain and not self._targets(lambda q: q <= 1)
+        if self.operation == "cross_entropy" and ((own and self.mixed) or beyond):
             raise UsageError(
                 f"{self.convention} has no formula for a label smoothing or target probabilities outside [0, 1]",
                 hint="ask for the spec's own convention, or give a distribution as the target",
             )
         weight = self.arrays["weight"].exact() if "weight" in self.arrays else np.zeros(0)
-        if not within or np.any(weight < 0) or not self._targets(lambda q: ~(q < 0)):
+        if np.any(weight < 0) or not self._targets(lambda q: ~(q < 0)):
             raise UsageError(
-                "a label smoothing outside [0, 1], or a negative weight or target probability, has no certified value",
-                hint="all terms of a loss have to be of one sign (docs/spec.md)",
+                "a negative weight or target probability has no certified value",
+                hint="both are undefined (docs/spec.md)",
+            )
+        if self.mixed and any(np.isinf(self.take(self.first, at)).any() for at in self.blocks()):
+            raise UsageError(
+                "a label smoothing outside [0, 1] has no certified value where a logit is infinite",
+                hint="infinite terms of both signs have no sum: leave the infinities to a smoothing in [0, 1]",
             )
 
     def _targets(self, holds: Callable[[Floats], Flags]) -> bool:
@@ -111,7 +119,15 @@ class Problem:
     @cached_property
     def smoothing(self) -> float:
         """Label smoothing; the smoothing term is a loss that is nothing else."""
-        return 1.0 if self.operation == "smoothing_term" else float(self.keywords.get("label_smoothing", 0.0))
+        if self.operation == "smoothing_term":
+            return 1.0
+        e = float(self.keywords.get("label_smoothing", 0.0))
+        return min(max(e, 0.0), 1.0) if self.policy == "clamped" else e
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the coefficients of a loss may be of both signs: the smoothing is outside [0, 1] (C3)."""
+        return not 0 <= self.smoothing <= 1
 
     @cached_property
     def weight(self) -> Floats | None:

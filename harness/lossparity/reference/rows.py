@@ -131,10 +131,10 @@ class Rows:
         k, e, alike = self.problem.classes, self.problem.smoothing, self.problem.others == self.problem.classes
         if self.soft is not None:
             spread = self.soft < 1 if not alike else np.ones((1, 1), dtype=np.bool_)
-            return ((self.soft > 0) & (alike or e < 1)) | (spread & (e > 0 and self.problem.others > 0))
-        selected = np.full((len(self.valid), k), e > 0)
-        if self.index is not None and (e < 1 or not alike):
-            np.put_along_axis(selected, self.index[:, None], e < 1, axis=1)
+            return ((self.soft > 0) & (alike or e != 1)) | (spread & (e != 0 and self.problem.others > 0))
+        selected = np.full((len(self.valid), k), e != 0)
+        if self.index is not None and (e != 1 or not alike):
+            np.put_along_axis(selected, self.index[:, None], e != 1, axis=1)
         return selected
 
     @cached_property

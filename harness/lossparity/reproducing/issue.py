@@ -81,7 +81,6 @@ def _lines(about: Reproduced, findings: Sequence[Finding], known: Sequence[Devia
     yield "## Versions and platform"
     yield ""
     yield from (f"- {name}: {value}" for name, value in about.details.items())
-    yield f"- python: {platform.python_version()}"
     yield f"- platform: {platform.platform()}"
     yield ""
 
@@ -185,8 +184,7 @@ def _expected(about: Reproduced, finding: Finding) -> Iterator[str]:
 
 
 def _declared(about: Reproduced, findings: Sequence[Finding], known: Sequence[Deviation]) -> list[Deviation]:
-    version = about.details.get(about.backend.framework, "")
-    found = [apply(finding, about.check, version, known) for finding in findings]
+    found = [apply(finding, about.check, about.details, known) for finding in findings]
     return list(
         dict.fromkeys(deviation for finding, deviation in found if deviation and finding.verdict is Verdict.KNOWN)
     )

@@ -76,7 +76,9 @@ def _in_format(made: str, fmt: str) -> str:
 
 
 def array_code(array: Array) -> str:
-    """Write an array out, number by number."""
+    """Write an array out, number by number; one without any by its shape, which no nested lists have."""
+    if array.data.size == 0:
+        return f"np.zeros({array.shape!r}, np.{'uint16' if array.format == 'bfloat16' else array.format})"
     if array.format == "bfloat16":
         return f"np.array({_nested(array.data, lambda bits: f'0x{int(bits):04x}')}, np.uint16)"
     if array.format not in FORMATS:

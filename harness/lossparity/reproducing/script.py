@@ -70,7 +70,7 @@ def script(about: Reproduced, quantity: str = "") -> str:
     """
     findings = about.only(quantity)
     case = about.question.case
-    if case.relation or case.layout or case.scale != 1.0:
+    if not case.plain:
         said = "several calls are compared" if case.relation else "the inputs are arranged before the call"
         raise UsageError(f"{said}: that is not written as a script", where=about.check)
     if any(finding.kind == "published" for finding in findings):
@@ -171,8 +171,8 @@ def _call(about: Reproduced, findings: Sequence[Finding]) -> Iterator[str]:
     def numbers(tensor: str) -> str:
         return str(phrases["numbers"].format(tensor=tensor))
 
-    versions = dict.fromkeys([f'"{about.backend.framework}", {phrases["version"]}', '"numpy", np.__version__'])
-    yield f'print({", ".join(versions)}, "python", sys.version.split()[0])'
+    numpy = "" if about.backend.framework == "numpy" else '"numpy", np.__version__, '
+    yield f'print("{about.backend.framework}", {phrases["version"]}, {numpy}"python", sys.version.split()[0])'
     modified = any(finding.kind == "modified" for finding in findings)
     if modified:
         yield f"before = np.array({numbers(first)})"

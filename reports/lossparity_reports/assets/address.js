@@ -1,6 +1,6 @@
 // The state of the page is its address: `#key=value&…`. A link repeats the filter, the order and the open check.
 const KEYS = ['check', 'verdict', 'backend', 'suite', 'clause', 'format', 'origin', 'operation', 'quantity', 'deviation',
-  'diagnosis', 'cause', 'message', 'q', 'sort'];
+  'diagnosis', 'cause', 'choice', 'message', 'q', 'sort'];
 
 function readAddress() {
   const state = {};

@@ -1,6 +1,6 @@
 // The list of checks: filter, order, and draw 200 rows at a time.
 const STEP = 200;
-const FIELDS = ['backend', 'suite', 'clause', 'format', 'origin', 'operation', 'quantity', 'deviation', 'diagnosis', 'cause', 'message'];
+const FIELDS = ['backend', 'suite', 'clause', 'format', 'origin', 'operation', 'quantity', 'deviation', 'diagnosis', 'cause', 'choice', 'message'];
 const NAMES = { diagnosis: 'cause', cause: 'kind' }; // where a filter is called otherwise than in the record
 const SELECTS = ['verdict', 'backend', 'suite', 'format', 'origin'];
 const COLUMNS = [

@@ -86,4 +86,5 @@ def losses(z: Tensor, a: Tensor) -> Tensor:
 def reduced(each: Tensor, divisor: Tensor, reduction: str, like: Tensor) -> Tensor:
     """Return the losses, their sum, or their mean, in the format of the logits."""
     total = each if reduction == "none" else jnp.sum(each)
-    return (total / divisor if reduction == "mean" else total).astype(like.dtype)
+    # Over nothing the mean is NaN, whatever smoothing has left above the divisor (N3).
+    return (jnp.where(divisor == 0, jnp.nan, total / divisor) if reduction == "mean" else total).astype(like.dtype)

@@ -90,8 +90,14 @@ def _in_chunks(x: Tensor, target: Tensor, *, reduction: str = "mean", **keywords
 def _logsumexp(x: Tensor) -> Tensor:
     """log S of shifted rows by blocks of 16 classes, each with a maximum of its own."""
     m = x.detach().amax(-1, keepdim=True)
-    parts = torch.stack([torch.logsumexp(block - m, -1) for block in x.split(max(16, x.shape[-1] // 8), -1)], -1)
+    parts = torch.stack([_of_block(block - m) for block in x.split(max(16, x.shape[-1] // 8), -1)], -1)
     return m, torch.logsumexp(parts, -1, keepdim=True)
+
+
+def _of_block(d: Tensor) -> Tensor:
+    # The gradient of logsumexp is NaN where a whole block is masked.
+    masked = d.isneginf().all(-1, keepdim=True)
+    return torch.where(masked[..., 0], -torch.inf, torch.logsumexp(torch.where(masked, 0.0, d), -1))
 
 
 def _online(x: Tensor) -> Tensor:
@@ -117,6 +123,8 @@ def _online_loss(
     if label_smoothing or target.is_floating_point():
         return reduced(losses(z, of.a), of, reduction, x)
     w = None if weight is None else weight.to(wide.dtype)
+    if w is not None:
+        z = torch.where((w == 0) & z.isneginf(), 0.0, z)  # nll_loss multiplies them
     each = functional.nll_loss(z, target.reshape(-1), w, ignore_index=ignore_index, reduction="none")
     return reduced(each, of, reduction, x)
 

@@ -95,4 +95,7 @@ def reduced(each: Tensor, of: Coefficients, reduction: str, like: Tensor) -> Ten
     """Return the losses, their sum, or their mean, in the format of the logits."""
     if reduction == "none":
         return each.reshape(of.shape).to(like.dtype)
-    return (each.sum() / (of.divisor if reduction == "mean" else 1)).to(like.dtype)
+    total = each.sum()
+    # Over nothing the mean is NaN, whatever smoothing has left above the divisor (N3).
+    mean = torch.where(of.divisor == 0, torch.nan, total / of.divisor)
+    return (mean if reduction == "mean" else total).to(like.dtype)
