@@ -14,6 +14,7 @@ from lossparity.diagnosis import Explained, described
 from lossparity.mistakes import MISTAKES
 from lossparity.reference.conventions import ALTERNATIVES
 from lossparity.shim import KINDS
+from lossparity.suite import load
 from lossparity.target.supports import WORDS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,3 +70,16 @@ def test_the_readme_counts_the_implementations_that_judge_the_judge() -> None:
     lies = sum(len(liar.clauses) for liar in LIARS)
     assert f"{len(LIARS)} implementations that are wrong on purpose, {lies} lies" in " ".join(read("README.md").split())
     assert f"{len(CORRECT)} correct ones" in " ".join(read("README.md").split())
+
+
+def upstream() -> list[Path]:
+    return sorted((ROOT / "cases" / "upstream").glob("*.yaml"))
+
+
+def test_every_case_from_upstream_is_in_its_table_with_its_link() -> None:
+    page = read("docs/upstream.md")
+    cases = [case for suite in load(upstream()) for case in suite.cases]
+    written = {"/".join(case.id.split("/")[:2]): case.link for case in cases}
+    listed = dict(re.findall(r"^\| (.+) \| `(\w+/\S+)` \|$", page, re.MULTILINE))
+    assert sorted(listed.values()) == sorted(written)
+    assert [name for row, name in listed.items() if f"]({written[name]})" not in row] == []

@@ -11,11 +11,14 @@ import pytest
 
 from liars.judging import alone
 from lossparity.call import call
+from lossparity.expected import whole
 from lossparity.formats import FORMATS, Array
 from lossparity.framework import TARGET
-from lossparity.model import Backend, Case, Grade, Outcome, Produced, Raised, Request, Verdict
+from lossparity.model import Backend, Case, Grade, Outcome, Produced, Raised, Recipe, Request, Verdict
 from lossparity.plans import Finding, Question
-from lossparity.relations import RELATIONS, Part
+from lossparity.reference import Floats
+from lossparity.relations import RELATIONS, Part, Results
+from lossparity.relations.comparing import added_up
 from lossparity.suite import built_in, load
 from lossparity_backends.on_numpy import Numpy
 
@@ -207,6 +210,66 @@ def test_sums_that_are_kept_in_16_bits_are_seen() -> None:
     assert value.verdict is Verdict.FAIL
     (value,) = findings(asked)
     assert value.verdict is Verdict.PASS
+
+
+def serially(losses: Floats, kept: str) -> float:
+    """Add up, every partial sum rounded to a format."""
+    if kept == "float32":
+        return float(np.cumsum(losses.astype(np.float32), dtype=np.float32)[-1])
+    total = 0.0
+    for loss in losses.tolist():
+        total = float(FORMATS[kept].round(total + loss))
+    return total
+
+
+def in_pairs(losses: Floats) -> float:
+    """Add up in binary32 over a tree that is as low as can be."""
+    while losses.size > 1:
+        losses = np.append(losses, np.zeros(losses.size % 2)).astype(np.float32)
+        losses = losses[::2] + losses[1::2]
+    return float(losses[0])
+
+
+def share_of_the_bound(rows: int, fmt: str, keywords: dict[str, Any], added: Callable[[Floats], float]) -> float:
+    """Return how far a mean or sum that is added up from losses in binary32 is off, over its bound."""
+    inputs = {
+        "logits": Recipe("normal", (rows, 4), {"seed": rows, "scale": 2.0}),
+        "target": Recipe("integers", (rows,), {"below": 4, "seed": 7}),
+    }
+    asked = Question(case("of-none", "cross_entropy", inputs, keywords, fmt), fmt)
+    x, y, eps = asked.parts[0].first.exact(), asked.parts[0].arrays["target"].exact(), keywords["label_smoothing"]
+    d = (x - x.max(1, keepdims=True)).astype(np.float32)
+    z = d - np.log(np.sum(np.exp(d), 1, keepdims=True))
+    losses = -(np.float32(1 - eps) * z[np.arange(rows), y.astype(int)] + np.float32(eps / 4) * z.sum(1))
+    total = added(losses) / (rows if keywords["reduction"] == "mean" else 1)
+    got = [np.asarray(FORMATS[fmt].round(np.asarray(part, dtype=np.float64))) for part in (total, losses)]
+    expected = whole(asked.answer("exact", "value"), flushed=False)
+    compared = added_up(Results("value", fmt, False, asked.parts, got, expected))
+    return float(compared.apart / compared.loose)
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.1])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("fmt", ["float32", "bfloat16", "float16"])
+def test_a_sum_of_returned_losses_may_be_made_in_any_order(fmt: str, reduction: str, eps: float) -> None:
+    keywords = {"reduction": reduction, "label_smoothing": eps}
+    for rows in (1, 2, 7, 320, 1024):
+        for added in (lambda losses: serially(losses, "float32"), in_pairs):
+            assert share_of_the_bound(rows, fmt, keywords, added) <= 1
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.1])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize(("kept", "rows"), [("bfloat16", 320), ("bfloat16", 1024), ("float16", 1024)])
+def test_a_sum_of_returned_losses_is_not_kept_in_16_bits(kept: str, rows: int, reduction: str, eps: float) -> None:
+    keywords = {"reduction": reduction, "label_smoothing": eps}
+    assert share_of_the_bound(rows, kept, keywords, lambda losses: serially(losses, kept)) > 1
+
+
+def test_a_long_sum_in_binary32_is_within_its_bound() -> None:
+    keywords = {"reduction": "mean", "label_smoothing": 0.0}
+    for fmt in ("float32", "bfloat16"):
+        assert share_of_the_bound(65600, fmt, keywords, lambda losses: serially(losses, "float32")) <= 1
 
 
 def test_classes_are_renamed_with_their_targets_weights_and_ignored_class() -> None:

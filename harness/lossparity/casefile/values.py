@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LARGEST_INTEGER",
+    "SPELLED",
     "array",
     "boolean",
     "choice",
@@ -114,6 +115,8 @@ def choices(node: Node, what: str, known: Iterable[str], noun: str) -> tuple[str
 _DECIMAL = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _HEX = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+)?")
 _SPECIAL = re.compile(r"[+-]?\.?inf|\.?nan")
+SPELLED = "|".join(form.pattern for form in (_DECIMAL, _HEX, _SPECIAL))
+"""How a number is written, as a regular expression."""
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,18})")
 _SPELLINGS = "a number is written 3, -0.5, 1e4, 0x1.8p3, inf, -inf or nan, without quotes"
 

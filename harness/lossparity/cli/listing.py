@@ -13,11 +13,16 @@ from lossparity.cli.steps import load, select
 @click.command("list")
 @options.case
 @options.cases
-def list_(globs: tuple[str, ...], paths: tuple[Path, ...]) -> None:
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of a case file, for editors.")
+def list_(globs: tuple[str, ...], paths: tuple[Path, ...], schema: bool) -> None:
     """List backends and suites; with --case, the ids of the cases that match."""
     from lossparity import registry
+    from lossparity.casefile.schema import case_file
     from lossparity.model import Backend
 
+    if schema:
+        click.echo(case_file(), nl=False)
+        return
     suites = load(paths)
     if globs:
         for case in select(suites, globs, ()):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lossparity.arithmetic import compounded, height, models
+from lossparity.arithmetic import Arithmetic, models, plus
 from lossparity.distance import overflow_of
 from lossparity.expected import Expected
 from lossparity.formats import FORMATS
@@ -28,9 +28,15 @@ __all__ = [
     "row_sums",
 ]
 
-# Roundings of a mean of returned losses beside those of its sum: of the losses themselves, of the finished sum, of the
-# divisor and of the quotient.
-_OF_A_MEAN = 4
+# Roundings of a mean beside those of its sum: of the reciprocal of the divisor and of the product, and one more of a
+# divisor that is no number of the format.
+_OF_A_MEAN = 2
+# Roundings of a loss that a sum of them need not share: of a product with a coefficient, and of the addition of the
+# target's part and the smoothing's. z, the coefficients and a row's sum of z are the same on both sides.
+_OF_A_LOSS = 2
+# Roundings of a loss near 0 beside those of exp, log and the sum: of d, S, their addition and the output; each twice,
+# as not every way of computing it is the shortest.
+_NEAR_0 = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,20 +135,40 @@ def again(results: Results) -> Compared:
 
 
 def added_up(results: Results) -> Compared:
-    """Compare a sum or mean with that of the returned losses."""
+    """Compare a sum or mean with that of the returned losses: docs/numerics.md, 2.9."""
     part, losses = results.parts[0], results.got[1][~results.parts[0].ignored]
     # fsum refuses infinities of both signs; plain addition makes NaN of them, as any implementation does.
     finite = bool(np.isfinite(losses).all())
     total = math.fsum(losses.tolist()) if finite else float(np.sum(losses))
     size = math.fsum(np.abs(losses).tolist()) if finite else 0.0
-    fmt = FORMATS[results.format]
-    own = models(results.format, flushed=results.flushed)["loose"]
-    sums = 2 if "weight" in part.arrays else 1  # of the losses, and of the weights
-    rounded = compounded(own.sums, sums * height(losses.size, 1)) + _OF_A_MEAN * own.unit
     with np.errstate(divide="ignore", invalid="ignore"):
-        total, size = (np.divide(number, part.divisor) for number in (total, size))
-    tight = np.array(rounded * size + (losses.size + 2) * max(own.underflow, fmt.half_smallest_subnormal))
-    return replace(Compared.alike(results, np.array(total)), tight=tight, loose=tight + results.of("tight"))
+        total, size, count = (np.divide(number, part.divisor) for number in (total, size, losses.size))
+    allowed = {}
+    fmt = FORMATS[results.format]
+    for name, by in models(results.format, flushed=results.flushed).items():
+        stored = fmt.unit if fmt.bits == 16 else 0.0
+        lost = max(by.underflow, fmt.half_smallest_subnormal)
+        # What either side's losses are off by themselves; the rounding of the finished sum is counted below.
+        apart = np.maximum(results.of("tight") - stored * np.abs(results.of("high")), 0.0)
+        allowed[name] = _of_a_sum(part, losses.size, by, stored) * size + lost * (2 * count + 2) + 2 * apart
+    compared = Compared.alike(results, np.array(total))
+    return replace(compared, tight=np.asarray(allowed["tight"]), loose=np.asarray(allowed["loose"]))
+
+
+def _of_a_sum(part: Part, count: int, by: Arithmetic, stored: float) -> float:
+    """Relative distance of a sum or mean of `count` losses from that of the losses as they were returned.
+
+    `stored`: a loss that was computed in binary32 is rounded when it is returned.
+    """
+    weighted = "weight" in part.arrays
+    smoothed = bool(part.keywords.get("label_smoothing")) or part.arrays["target"].format in FORMATS
+    one = by.roundings(_OF_A_LOSS if smoothed else float(weighted))
+    above, below = plus(plus(one, by.growth(count)), by.output), plus(one, stored)
+    if part.reduction == "mean":
+        rounded = float(FORMATS[part.first.format].round(part.divisor)) != part.divisor
+        above = plus(above, by.roundings(_OF_A_MEAN + rounded))
+        below = plus(below, by.growth(count)) if weighted else below
+    return (above + below) / (1 - below) if below < 1 else math.inf
 
 
 def row_sums(results: Results) -> Compared:
@@ -178,7 +204,7 @@ def near_certainty(results: Results) -> Compared:
     classes = first.shape[results.axis]
     by = models(results.format, flushed=results.flushed)["loose"]
     spread = float(np.ptp(first.exact()))
-    share = by.exp + by.log + by.shift * spread + by.growth(classes) + 2 * _OF_A_MEAN * by.unit
+    share = by.exp + by.log + by.shift * spread + by.growth(classes) + _NEAR_0 * by.unit
     exact = results.of("high")
     allowed = share * np.abs(exact) + classes * by.underflow
     return Compared(results.got[0], exact, allowed, allowed, results.open)
