@@ -351,6 +351,11 @@ class TestWhatGivesNoNumbers:
         assert one.id == name
         assert described(one).startswith(said)
 
+    def test_an_array_without_numbers_is_of_another_shape(self) -> None:
+        question = asked("worked-example/cross-entropy", "float32")
+        (one,) = explain(question, judge(question, Array.of([], "float32")))
+        assert one.id == "another-shape"
+
     @pytest.mark.parametrize(
         ("case", "fmt", "got"),
         [
