@@ -88,7 +88,7 @@ TABLE = (
         GRADIENTS,
         ("ignored-gradient",),
         in_loss("N2 N1"),
-        w.ignoring,
+        lambda q: w.ignoring(q) or w.weighted(q),
         quantities=GRADIENT,
         ci=True,
     ),

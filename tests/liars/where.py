@@ -45,7 +45,8 @@ def beyond(question: Question, size: float) -> bool:
 
 
 def spread(question: Question) -> float:
-    return float(np.ptp(finite(question)))
+    x = finite(question)
+    return float(np.ptp(x)) if x.size else 0.0
 
 
 def masked(question: Question) -> bool:
@@ -65,7 +66,7 @@ def not_finite(question: Question) -> bool:
 
 
 def smoothed(question: Question) -> bool:
-    return float(question.case.keywords.get("label_smoothing", 0)) > 0
+    return float(question.case.keywords.get("label_smoothing", 0)) != 0
 
 
 def weighted(question: Question) -> bool:
@@ -106,7 +107,9 @@ def outside(question: Question) -> bool:
 
 def unsorted(question: Question) -> bool:
     """Whether the targets are indices that do not rise."""
-    return indexed(question) and bool(np.any(np.diff(question.arrays["target"].exact().reshape(-1)) < 0))
+    return indexed(question) and bool(
+        np.any(np.diff(question.arrays["target"].exact().astype(np.int64).reshape(-1)) < 0)
+    )
 
 
 def wide(question: Question) -> bool:

@@ -189,7 +189,7 @@ def _ignoring_minus_hundred(lossy: Operation) -> Operation:
         reduction: str = "mean",
     ) -> Tensor:
         of = coefficients(x, target, weight, label_smoothing=label_smoothing)
-        return reduced(losses(lossy(rows(x)), of.a), of, reduction, x)
+        return reduced(losses(lossy(rows(x), of.a), of.a), of, reduction, x)
 
     return loss
 
@@ -256,7 +256,9 @@ reread = Kernels(log_softmax=_reread, cross_entropy=_reread_loss)
 in_place = Kernels(log_softmax=_in_place)
 by_target = Kernels(cross_entropy=_by_target)
 ignoring_minus_hundred = Kernels(
-    nll_loss=_ignoring_minus_hundred(lambda z: z), cross_entropy=_ignoring_minus_hundred(z_of)
+    # Only the selected entry of log-probabilities is read.
+    nll_loss=_ignoring_minus_hundred(lambda z, a: torch.where(a == 0, 0.0, z)),
+    cross_entropy=_ignoring_minus_hundred(lambda x, _: z_of(x)),
 )
 softmax_before = Kernels(cross_entropy=_softmax_before)
 averaged_weights = Kernels(cross_entropy=_averaged_weights)
