@@ -67,7 +67,7 @@ def not_finite(question: Question) -> bool:
 
 
 def smoothed(question: Question) -> bool:
-    return float(question.case.keywords.get("label_smoothing", 0)) > 0
+    return float(question.case.keywords.get("label_smoothing", 0)) != 0
 
 
 def weighted(question: Question) -> bool:
@@ -121,7 +121,9 @@ def outside(question: Question) -> bool:
 
 def unsorted(question: Question) -> bool:
     """Whether the targets are indices that do not rise."""
-    return indexed(question) and bool(np.any(np.diff(question.arrays["target"].exact().reshape(-1)) < 0))
+    return indexed(question) and bool(
+        np.any(np.diff(question.arrays["target"].exact().astype(np.int64).reshape(-1)) < 0)
+    )
 
 
 def wide(question: Question) -> bool:
