@@ -29,7 +29,13 @@ FEW = 3
 # Its gradient and value raise, so that there are no numbers to go by.
 RAISES = "arithmetic:classes_last"
 # What is explained of these in full: the rest is NaN, or as much another mistake.
-HALF = {"in_torch.wrong:workspace", "in_torch.wrong:autocast", "in_jax.wrong:exp2_in_half"}
+HALF = {
+    "in_torch.wrong:workspace",
+    "in_torch.wrong:autocast",
+    "in_jax.wrong:exp2_in_half",
+    # Where the ignored index is no class it raises, as it would for any such target.
+    "in_torch.wrong:ignoring_minus_hundred",
+}
 # A single case shows these, and not in a sample.
 SHOWN_BY_ONE = {("in_torch.wrong:workspace", "log_softmax")}
 

@@ -83,7 +83,7 @@ class Certified:
     def lost(self) -> Flags | None:
         """The elements of which nothing is known, none where there are none."""
         radius = self.rel + self.abs
-        if not np.isinf(np.max(radius)):
+        if not np.isinf(np.max(radius, initial=0.0)):
             return None
         return np.broadcast_to(np.isinf(radius), self.high.shape) & np.isfinite(self.high)
 
