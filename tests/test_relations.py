@@ -175,12 +175,13 @@ def test_an_exception_of_any_call_is_an_error() -> None:
 
 
 def test_another_format_or_shape_is_told_as_such() -> None:
-    for made, kind in (
-        (lambda a: Array.of(a.exact(), "float64"), "format"),
-        (lambda a: Array.of([a.exact()], a.format), "shape"),
-    ):
+    ways: dict[str, Callable[[Array], Array]] = {
+        "format": lambda a: Array.of(a.exact(), "float64"),
+        "shape": lambda a: Array.of([a.exact()], a.format),
+    }
+    for kind, made in ways.items():
         asked = question("of-none")
-        (outcome, *others) = answered(asked, same, same)
+        outcome, *others = answered(asked, same, same)
         assert isinstance(outcome, Produced)
         first = Produced(made(outcome.value), None, "f", TARGET, True)
         (value,) = asked.findings([first, *others], flushed=False, threshold=Grade.LOOSE)
