@@ -12,7 +12,7 @@ import pytest
 
 from conftest import need
 from liars.catalogue import CORRECT, LIARS
-from liars.entries import Correct, Liar
+from liars.entries import NAMELESS, STATE, Correct, Liar
 from liars.judging import Found, backend, judged, questions
 from liars.where import logits
 from lossparity.diagnosis import Cause, Diagnoser, Explained, Failed, causes, described, diagnoser
@@ -29,14 +29,39 @@ FEW = 3
 # Its gradient and value raise, so that there are no numbers to go by.
 RAISES = "arithmetic:classes_last"
 # What is explained of these in full: the rest is NaN, or as much another mistake.
-HALF = {"in_torch.wrong:workspace", "in_torch.wrong:autocast", "in_jax.wrong:exp2_in_half"}
-# A single case shows these, and not in a sample.
-SHOWN_BY_ONE = {("in_torch.wrong:workspace", "log_softmax")}
+HALF = {
+    "in_torch.wrong:workspace",
+    "in_torch.wrong:autocast",
+    "in_jax.wrong:exp2_in_half",
+    "tails:pads_largest",
+    "batches:maximum_of_first_row",
+    "refusing:nan_where_ignored",
+    "in_torch.careless:mean_of_chunks",
+    # Where the ignored index is no class it raises, as it would for any such target.
+    "in_torch.wrong:ignoring_minus_hundred",
+}
+# What the catalogue has no name for, and the diagnosis gives one all the same: that of a mistake which gives the same
+# NaN or nearly the same numbers, in the few cases that show it.
+MISNAMED = {
+    "narrowing:epsilon_in_bfloat16",
+    "tails:maximum_of_whole_blocks",
+    "tails:first_block_masked",
+    "tails:one_grid",
+    "batches:leaking_into_next",
+    "waybacks:as_softmax",
+    "meanings:nothing_not_counted",
+    "keeping:divisor_kept",
+    "keeping:weights_kept",
+    "refusing:all_or_nothing",
+    "in_torch.careless:unguarded",
+    "in_torch.careless:smoothing_apart",
+}
 
 
 def shown(liar: Liar, operation: str, few: bool) -> tuple[list[Cause], int]:
     """Return the causes of a liar's failures, and how many failures there are."""
-    found = judged(liar, operation, few and (liar.name, operation) not in SHOWN_BY_ONE)
+    # What is kept between calls shows in some order of them, and not in a sample.
+    found = judged(liar, operation, few and liar.category != STATE)
     failing = [one for one in found if one[1].verdict.failing]
     if few:
         kept = failing[:: -(-len(failing) // FEW)]
@@ -74,6 +99,10 @@ def test_a_liar_is_named_by_its_cause(liar: Liar, operation: str, few: bool) -> 
     need(liar.framework)
     found, failed = shown(liar, operation, few)
     said = [(one.id, len(one.members)) for one in found]
+    if liar.cause == NAMELESS:
+        named = sum(len(one.members) for one in found if one.named)
+        assert 2 * named <= failed or liar.name in MISNAMED, said
+        return
     if liar.name == RAISES and operation == "cross_entropy":
         assert [one.id for one in found] == ["raises IndexError: a target is outside [N, N) …"]
         return
@@ -323,6 +352,11 @@ class TestWhatGivesNoNumbers:
         (one,) = explain(question, judge(question, got))
         assert one.id == name
         assert described(one).startswith(said)
+
+    def test_an_array_without_numbers_is_of_another_shape(self) -> None:
+        question = asked("worked-example/cross-entropy", "float32")
+        (one,) = explain(question, judge(question, Array.of([], "float32")))
+        assert one.id == "another-shape"
 
     @pytest.mark.parametrize(
         ("case", "fmt", "got"),

@@ -19,7 +19,7 @@ from liars.judging import Trial, flagged, text, tried
 
 One = TypeVar("One", Liar, Correct)
 
-FRAMEWORKS = ("numpy", "torch", "jax")
+FRAMEWORKS = ("numpy", "torch", "jax", "tensorflow")
 
 
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:

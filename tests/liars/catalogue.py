@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from liars import table_frameworks, table_numpy
+from liars import table_batches, table_careless, table_frameworks, table_kernels, table_losses, table_numpy
 from liars.entries import Correct, Liar
+from liars.table_waiting import WAITING
 
-__all__ = ["ALL", "CORRECT", "FIXED", "HONEST", "LIARS", "fixed"]
+__all__ = ["ALL", "CORRECT", "FIXED", "HONEST", "LIARS", "WAITING", "fixed"]
 
-LIARS = (*table_numpy.TABLE, *table_frameworks.TABLE)
-
+LIARS = (
+    *table_numpy.TABLE,
+    *table_kernels.TABLE,
+    *table_batches.TABLE,
+    *table_losses.TABLE,
+    *table_frameworks.TABLE,
+    *table_careless.TABLE,
+)
 
 HONEST = "honest:honest"
 _ALL, _NOT_NLL = ("softmax", "log_softmax", "nll_loss", "cross_entropy"), ("softmax", "log_softmax", "cross_entropy")
@@ -32,12 +39,17 @@ CORRECT = (
             "saved",
             "own_format",
             "saved_in_format",
+            "in_rising_order",
+            "base_two",
+            "pads_masked",
+            "whole_shift",
         )
     ),
     Correct("in_torch.right:fused", _NOT_NLL),
     Correct("in_torch.right:chunked", ("cross_entropy",)),
     Correct("in_torch.right:online", ("log_softmax", "cross_entropy")),
     Correct("in_torch.right:multiplied", ("cross_entropy",)),
+    Correct("in_torch.right:attached", ("log_softmax",)),
     Correct("in_jax.right:scanned", ("log_softmax", "cross_entropy")),
     Correct("in_jax.right:mapped", ("cross_entropy",)),
     Correct("in_jax.right:library", _NOT_NLL),

@@ -136,6 +136,46 @@ class SavedInFormat(OwnFormat):
         return np.exp(self.z(x))
 
 
+class Sorted(OneAfterAnother):
+    """Sums of the terms in rising order, so that small ones are not lost one by one."""
+
+    def added(self, terms: Tensor) -> Tensor:
+        return super().added(np.take_along_axis(terms, np.argsort(np.abs(terms), axis=-1), axis=-1))
+
+
+class BaseTwo(Arithmetic):
+    """Powers of 2 whose whole part is taken off before the product with log2 e is rounded (Cody and Waite)."""
+
+    def exponentials(self, d: Tensor) -> Tensor:
+        of = d.dtype.type
+        whole = np.nan_to_num(np.rint(d * of(np.log2(np.e))), neginf=np.finfo(d.dtype).minexp * 2)
+        # ln 2 in two parts, the first so short that its product with a whole number is exact.
+        high = of(np.round(np.log(2) * 2.0**9) / 2.0**9)
+        rest = (d - whole * high) - whole * of(np.log(2) - float(high))
+        return np.ldexp(np.exp2(rest * of(np.log2(np.e))), whole.astype(np.int32))
+
+    def z(self, x: Tensor) -> Tensor:
+        d = self.shifted(x)
+        return d - np.log2(self.denominator(self.exponentials(d))) * x.dtype.type(np.log(2))
+
+
+class PadsMasked(Arithmetic):
+    """Blocks of 32 classes added lane by lane, the last one padded with -inf, and the lanes at the end."""
+
+    def denominator(self, exponentials: Tensor) -> Tensor:
+        padding = [(0, 0)] * (exponentials.ndim - 1) + [(0, -exponentials.shape[-1] % 32)]
+        blocks = np.pad(exponentials, padding).reshape(*exponentials.shape[:-1], -1, 32)
+        return self.added(np.sum(blocks, axis=-2))
+
+
+class WholeShift(Arithmetic):
+    """Shifted by a whole number near the largest logit, as one takes it who keeps the shift in an integer."""
+
+    def largest(self, x: Tensor) -> Tensor:
+        m = super().largest(x)
+        return np.where(np.isfinite(m) & (np.abs(m) < 64), np.rint(m), m)
+
+
 widened = Losses.of(Widened())
 one_after_another = Losses.of(OneAfterAnother())
 backwards = Losses.of(Backwards())
@@ -148,3 +188,7 @@ reciprocal = Losses.of(Reciprocal())
 saved = Losses.of(Saved())
 own_format = Losses.of(OwnFormat())
 saved_in_format = Losses.of(SavedInFormat())
+in_rising_order = Losses.of(Sorted())
+base_two = Losses.of(BaseTwo())
+pads_masked = Losses.of(PadsMasked())
+whole_shift = Losses.of(WholeShift())

@@ -19,6 +19,7 @@ __all__ = [
     "GRADIENT",
     "GRADIENTS",
     "LAYOUTS",
+    "NAMELESS",
     "NO_ERROR",
     "ROBUSTNESS",
     "SEMANTICS",
@@ -52,7 +53,7 @@ SEMANTICS, VALUES, GRADIENTS, SPECIAL, FORMATS, LAYOUTS, STATE, ROBUSTNESS = CAT
 def framework_of(name: str) -> str:
     """Return the framework of an implementation, `module:name` in the package."""
     package = name.partition(".")[0]
-    return package.removeprefix("in_") if package in ("in_torch", "in_jax") else "numpy"
+    return package.removeprefix("in_") if package.startswith("in_") else "numpy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,3 +115,5 @@ def in_each(softmax: str, log_softmax: str, cross_entropy: str) -> Mapping[str, 
 
 
 NO_ERROR = ("finite-wrong", "no-raise")
+NAMELESS = ("nameless",)
+"""The cause of a liar whose mistake the catalogue has no name for: a diagnosis must give it none, and not another."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from liars.entries import Correct, Liar
+from liars.entries import STATE, Correct, Liar
 from liars.where import everywhere, logits
 from lossparity import suite
 from lossparity.call import call
@@ -81,6 +81,9 @@ def judged(one: Liar | Correct, operation: str, sampled: bool = False) -> tuple[
         asked = _sample(one, operation, asked)
     with alone():
         framework, flushed = _framework(one.framework)
+        if isinstance(one, Liar) and one.category == STATE:
+            # What it keeps must not come from an earlier judging: it is imported afresh.
+            sys.modules.pop(f"liars.{one.name.partition(':')[0]}", None)
         table = implementation(Target(f"liars.{one.name}.{operation}", operation))
         found: list[Found] = []
         for question in asked:

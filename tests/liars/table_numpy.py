@@ -66,7 +66,7 @@ TABLE = (
         in_logarithms("S1"),
         everywhere,
         quantities=VALUE,
-        kinds=("finite-wrong",),
+        kinds=("finite-wrong", "zero"),
     ),
     Liar(
         "arithmetic:logarithm_of_softmax",

@@ -67,7 +67,7 @@ def not_finite(question: Question) -> bool:
 
 
 def smoothed(question: Question) -> bool:
-    return float(question.case.keywords.get("label_smoothing", 0)) > 0
+    return float(question.case.keywords.get("label_smoothing", 0)) != 0
 
 
 def weighted(question: Question) -> bool:
@@ -121,7 +121,9 @@ def outside(question: Question) -> bool:
 
 def unsorted(question: Question) -> bool:
     """Whether the targets are indices that do not rise."""
-    return indexed(question) and bool(np.any(np.diff(question.arrays["target"].exact().reshape(-1)) < 0))
+    return indexed(question) and bool(
+        np.any(np.diff(question.arrays["target"].exact().astype(np.int64).reshape(-1)) < 0)
+    )
 
 
 def wide(question: Question) -> bool:
@@ -147,3 +149,36 @@ def ignored_not_finite(question: Question) -> bool:
 
 def divided_otherwise(question: Question) -> bool:
     return averaged(question) and indexed(question) and (weighted(question) or ignoring(question))
+
+
+def rows(question: Question) -> int:
+    """Return the number of rows, 1 where there is no batch axis."""
+    x = logits(question)
+    return len(x) if x.ndim > 1 else 1
+
+
+def rest(question: Question, block: int) -> bool:
+    """Whether there is more than one block of classes, and the last one is not whole."""
+    return classes(question) > block and classes(question) % block > 0
+
+
+def separate(question: Question) -> bool:
+    """Whether the losses are not reduced, or there are none."""
+    return reduction(question) == "none"
+
+
+def low(question: Question) -> bool:
+    """Whether all logits of a row are far below 0."""
+    x = np.moveaxis(logits(question), min(1, logits(question).ndim - 1), -1)
+    return bool(np.any(np.max(np.where(np.isfinite(x), x, -np.inf), axis=-1) < -60))
+
+
+def zero(question: Question) -> bool:
+    return bool(np.any(logits(question) == 0))
+
+
+def rows_apart(question: Question) -> float:
+    """Return how far the largest logits of the rows are apart from the first row's."""
+    x = np.moveaxis(logits(question), min(1, logits(question).ndim - 1), -1)
+    m = np.max(np.where(np.isfinite(x), x, -1e300), axis=-1).reshape(-1)
+    return float(np.max(np.abs(m - m[0])))

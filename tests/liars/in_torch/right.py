@@ -95,7 +95,7 @@ def _logsumexp(x: Tensor) -> Tensor:
 
 
 def _of_block(d: Tensor) -> Tensor:
-    # The gradient of logsumexp is NaN where a whole block is masked.
+    # The gradient of logsumexp is NaN where all is -inf (pytorch/pytorch#49724): such a block is left out.
     masked = d.isneginf().all(-1, keepdim=True)
     return torch.where(masked[..., 0], -torch.inf, torch.logsumexp(torch.where(masked, 0.0, d), -1))
 
@@ -141,7 +141,15 @@ def _multiplied(x: Tensor, target: Tensor, *, reduction: str = "mean", **keyword
     return reduced(of.a.sum(-1) * d.exp().sum(-1).log() - selected, of, reduction, x)
 
 
+def _attached(x: Tensor) -> Tensor:
+    """The maximum left in the graph: what comes back through it adds up to 0."""
+    wide = rows(x)
+    d = wide - wide.amax(-1, keepdim=True)
+    return unrolled(d - d.exp().sum(-1, keepdim=True).log(), x)
+
+
 fused = Kernels(_softmax, _log_softmax, None, _cross_entropy)
 chunked = Kernels(cross_entropy=_in_chunks)
 online = Kernels(log_softmax=_online, cross_entropy=_online_loss)
 multiplied = Kernels(cross_entropy=_multiplied)
+attached = Kernels(log_softmax=_attached)
