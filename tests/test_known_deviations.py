@@ -203,13 +203,16 @@ def deviates(got: float, exact: Any, fmt: str, scale: float = 0.0, share: float 
 def careless(case: Case, arrays: dict[str, Array], result: Result, at: tuple[int, ...], got: float, exact: Any) -> bool:
     """Whether a number is farther off than the steps of a careful computation can take it, counted by hand.
 
-    For results of few steps: those of one class, the loss of one row, d + ln S with d the target's distance from the
-    largest logit, and the mean of given log-probabilities.
+    For results of few steps: those of one class, the loss of one row or a log-probability, d + ln S with d the
+    distance from the largest logit, and the mean of given log-probabilities.
     """
     if result.clause == "S7":  # one class: there is nothing to compute
         return bool(got != exact)
     if result.quantity != "value" or not isinstance(exact, mpmath.mpf) or not isfinite(got) or "weight" in arrays:
         return False
+    if case.operation == "log_softmax":
+        x = arrays["logits"].exact()
+        return x.ndim == 2 and bool(np.isfinite(x).all()) and beyond_steps(x[at[0]], at[1], result.format, got, exact)
     if "target" not in arrays or arrays["target"].format in FORMATS or case.keywords.get("label_smoothing", 0):
         return False
     f = FORMATS[result.format]
@@ -227,14 +230,22 @@ def careless(case: Case, arrays: dict[str, Array], result: Result, at: tuple[int
     row, label = first[at[0]], int(target[at[0]])
     if not np.isfinite(row).all() or not 0 <= label < row.size:
         return False
+    return beyond_steps(row, label, result.format, got, exact)
+
+
+def beyond_steps(row: npt.NDArray[np.float64], label: int, fmt: str, got: float, exact: Any) -> bool:
+    """Whether the loss of a row, or a log-probability, is farther off than d + ln S can be, added up step by step."""
+    f = FORMATS[fmt]
+    sums = FORMATS["float32"].unit if f.bits <= 16 else f.unit
     with mpmath.workdps(80):
+        error = abs(mpmath.mpf(got) - exact)
         d = mpmath.mpf(float(row.max())) - float(row[label])
         log_sum = -_z(row, float(row.max()))
         ulps = 0.5 if f.bits <= 16 else 4  # of the logarithm
         lost = (
-            spacing(d, result.format) / 2
-            + ulps * spacing(log_sum, result.format)
-            + spacing(exact, result.format) / 2
+            spacing(d, fmt) / 2
+            + ulps * spacing(log_sum, fmt)
+            + spacing(abs(exact), fmt) / 2
             # S is off by the roundings of d, of the exponentials and of the sum; ln S by as much, absolutely.
             + f.unit * (mpmath.log(row.size) + 2 * ulps + 2)
             + row.size * sums
