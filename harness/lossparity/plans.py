@@ -209,9 +209,9 @@ class Question:
             shape = answer.shape if part is self.parts[0] else self._shape(part, quantity)
             if there.shape != shape:
                 said = f"shape {list(there.shape)} instead of {list(shape)}"
-                return Finding(quantity, Verdict.FAIL, "produced", "shape", message=said)
+                return Finding(quantity, Verdict.FAIL, "produced", "shape", message=said, got=there)
             if unlike := unlike_format(there.format, self.format):
-                return Finding(quantity, Verdict.FAIL, "produced", "format", message=unlike)
+                return Finding(quantity, Verdict.FAIL, "produced", "format", message=unlike, got=there)
             arrays.append(there)
         got = [np.asarray(array.exact(), dtype=np.float64) for array in arrays]
         expected = whole(answer, flushed=flushed)
