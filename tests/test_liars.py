@@ -24,7 +24,7 @@ import liars
 from conftest import FRAMEWORKS, need
 from liars import __main__ as score
 from liars import judging
-from liars.catalogue import ALL, CORRECT, FIXED, HONEST, LIARS, WAITING, fixed
+from liars.catalogue import ALL, CORRECT, FIXED, HONEST, LIARS, fixed
 from liars.entries import CATEGORIES, Correct, Liar
 from liars.judging import alone, flagged, judged, text, tried
 from lossparity.model import Verdict
@@ -78,7 +78,7 @@ def test_a_liar_is_caught_for_its_lie(liar: Liar, operation: str, few: bool) -> 
 
 def test_every_implementation_written_is_judged() -> None:
     """A liar left out of the table would raise the score."""
-    listed = {one.name for one in (*ALL, *WAITING)}
+    listed = {one.name for one in ALL}
     modules = []
     for name in sorted(one.name for one in pkgutil.walk_packages(liars.__path__, "liars.")):
         # A module of a framework that is not installed cannot be looked into.
@@ -103,14 +103,6 @@ def test_every_liar_names_what_is_known() -> None:
         assert liar.cause
         assert not {cause for cause in liar.cause if "=" in cause} - set(ALTERNATIVES)
     assert max(Counter(one.name for one in ALL).values()) == 1
-
-
-def test_what_waits_for_a_case_survives_all_that_there_are() -> None:
-    """Who does not belongs in a table, under the clause of the case that catches it."""
-    for one in WAITING:
-        for operation in one.clauses:
-            assert not any(finding.verdict.failing for _, finding in judged(one, operation)), one.name
-    assert not {one.name for one in WAITING} & {one.name for one in ALL}
 
 
 def test_the_fixed_set_is_of_all_kinds() -> None:
