@@ -26,7 +26,7 @@ from liars import __main__ as score
 from liars import judging
 from liars.catalogue import ALL, CORRECT, FIXED, HONEST, LIARS, fixed
 from liars.entries import CATEGORIES, Correct, Liar
-from liars.judging import alone, flagged, judged, text, tried
+from liars.judging import Trial, alone, flagged, judged, text, tried
 from lossparity.model import Verdict
 from lossparity.reference.conventions import ALTERNATIVES
 from lossparity.spec import CLAUSES
@@ -181,6 +181,22 @@ class TestScore:
     @pytest.mark.usefixtures("table")
     def test_nothing_judged_is_status_3(self) -> None:
         assert score.main(["--category", "state"]) == 3
+
+    def test_jax_answers_a_sample_unless_all_is_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = []
+
+        def noted(one: Liar, operation: str, sampled: bool) -> Trial:
+            asked.append((one.framework, sampled))
+            return Trial(one, operation, (), (), None)
+
+        monkeypatch.setattr(score, "tried", noted)
+        monkeypatch.setattr(score, "CORRECT", ())
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+        assert score.main([]) == 0
+        assert set(asked) == {(name, name == "jax") for name in score.FRAMEWORKS}
+        asked.clear()
+        assert score.main(["--in-full"]) == 0
+        assert set(asked) == {(name, False) for name in score.FRAMEWORKS}
 
     @pytest.mark.usefixtures("table")
     def test_an_absent_framework_asked_for_by_name_is_status_3(self, monkeypatch: pytest.MonkeyPatch) -> None:
