@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Callable, Mapping
@@ -53,10 +54,8 @@ class Jax:
 
     def to_device(self, array: Array) -> Tensor:
         """Copy the data to the device; bfloat16 by its bits."""
-        placed = jax.device_put(array.data.copy(), self._device)
-        if array.format == "bfloat16":
-            return jax.lax.bitcast_convert_type(placed, jnp.bfloat16)
-        return placed
+        data = array.data.copy()
+        return jax.device_put(data.view(jnp.bfloat16) if array.format == "bfloat16" else data, self._device)
 
     def to_numpy(self, tensor: Any) -> Array:
         """Bring an array back; bfloat16 by its bits."""
@@ -72,7 +71,9 @@ class Jax:
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Call the function under `jax.vjp`."""
         value, pullback = jax.vjp(lambda x: function(x, *rest, **keywords), first)
-        return value, lambda upstream: pullback(upstream.astype(value.dtype))[0]
+        return value, lambda upstream: pullback(
+            upstream if upstream.dtype == value.dtype else upstream.astype(value.dtype)
+        )[0]
 
     def compiler(self) -> str:
         """XLA, which comes with jaxlib."""
@@ -136,42 +137,47 @@ def _log_softmax(x: Tensor) -> Tensor:
     return jax.nn.log_softmax(x, axis=_axis(x))
 
 
-def _reduced(losses: Tensor, divisor: Any, reduction: str) -> Tensor:
-    total = losses if reduction == "none" else jnp.sum(losses)
+def _reduced(losses: Tensor, divisors: Any, reduction: str) -> Tensor:
+    return losses if reduction == "none" else _total(losses, divisors, mean=reduction == "mean")
+
+
+# Outside of a jit every operation is a program of its own, one for each shape and format, and costs 10 ms in every
+# process even where it is cached. What is ours is jitted in two pieces; the library's functions are called as they are.
+
+
+@partial(jax.jit, static_argnames="mean")
+def _total(losses: Tensor, divisors: Any, mean: bool) -> Tensor:
+    total, divisor = jnp.sum(losses), jnp.sum(divisors)
     # Where the weights add up to 0 smoothing may leave something above the divisor: that is NaN, and no infinity.
-    return jnp.where(divisor == 0, jnp.nan, total / divisor) if reduction == "mean" else total
+    return jnp.where(divisor == 0, jnp.nan, total / divisor) if mean else total
 
 
-def _selected(target: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which positions count, safe indices, and which are out of range; eagerly, raise where any is.
+@partial(jax.jit, static_argnames="smoothed")
+def _weighed(
+    z: Tensor, target: Tensor, w: Tensor, ignore_index: Any, whole: Any, each: Any, smoothed: bool
+) -> tuple[Tensor, Tensor]:
+    """Return the losses whole w_y (-z_y) + sum_c each w_c (-z_c) and the weights w_y; 0 where ignored.
 
-    Gathers clamp and wrap around, so the range is checked here.
+    Gathers clamp and wrap around: the loss of an index that is out of range is NaN (clause N4).
     """
+    z = jnp.moveaxis(z, _axis(z), -1)
     target = target.astype(jnp.int64)  # a narrower type cannot hold every ignore_index
     valid = target != ignore_index
-    outside = valid & ((target < 0) | (target >= k))
-    if not isinstance(outside, Tracer) and bool(jnp.any(outside)):
-        raise IndexError(f"a target is outside [0, {k})")
-    return valid, jnp.where(valid & ~outside, target, 0), outside
-
-
-def _unless(outside: Tensor, nll: Tensor) -> Tensor:
-    # What is traced cannot raise: there the loss of an index out of range is NaN (clause N4).
-    return jnp.where(outside, jnp.nan, nll) if isinstance(outside, Tracer) else nll
-
-
-def _indexed(z: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, e: float, reduction: str) -> Tensor:
-    """The loss for class indices, class axis last: (1 - e) w_y (-z_y) + (e / K) sum_c w_c (-z_c)."""
-    k = z.shape[-1]
-    valid, safe, outside = _selected(target, k, ignore_index)
-    w = jnp.ones(k, z.dtype) if weight is None else weight.astype(z.dtype)
+    outside = valid & ((target < 0) | (target >= z.shape[-1]))
+    safe = jnp.where(valid & ~outside, target, 0)
     w_y = jnp.where(valid, w[safe], 0)
     picked = jnp.where(valid, jnp.take_along_axis(z, safe[..., None], -1)[..., 0], 0)
-    losses = _product((1 - e) * w_y, _unless(outside, -picked))
-    if e:
-        rows = jnp.where(valid[..., None], -z, 0)
-        losses = losses + jnp.sum(_product((e / k) * w, rows), axis=-1)
-    return _reduced(losses, jnp.sum(w_y), reduction)
+    losses = _product(whole * w_y, jnp.where(outside, jnp.nan, -picked))
+    if smoothed:
+        losses = losses + jnp.sum(_product(each * w, jnp.where(valid[..., None], -z, 0)), axis=-1)
+    return losses, w_y
+
+
+@partial(jax.jit)  # which is typed
+def _against(z: Tensor, q: Tensor, w: Tensor, whole: Any, each: Any) -> Tensor:
+    """Return the losses sum_c w_c (whole q_c + each) (-z_c)."""
+    mixed = w * (whole * jnp.moveaxis(_wide(q), _axis(q), -1) + each)
+    return jnp.sum(_product(mixed, -jnp.moveaxis(z, _axis(z), -1)), axis=-1)
 
 
 def _product(a: Tensor, minus_z: Tensor) -> Tensor:
@@ -179,14 +185,25 @@ def _product(a: Tensor, minus_z: Tensor) -> Tensor:
     return jnp.where((a == 0) & jnp.isinf(minus_z), 0, a * minus_z)
 
 
-def _last(x: Tensor) -> Tensor:
-    return jnp.moveaxis(_wide(x), _axis(x), -1)
+def _indexed(z: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, e: float, reduction: str) -> Tensor:
+    """The loss for class indices, (1 - e) w_y (-z_y) + (e / K) sum_c w_c (-z_c); IndexError where none is traced."""
+    k = z.shape[_axis(z)]
+    if not isinstance(target, Tracer):
+        y = np.asarray(target).astype(np.int64)
+        if np.any((y != ignore_index) & ((y < 0) | (y >= k))):
+            raise IndexError(f"a target is outside [0, {k})")
+    losses, w_y = _weighed(z, target, _weights(z, weight), ignore_index, 1 - e, e / k, smoothed=bool(e))
+    return _reduced(losses, w_y, reduction)
+
+
+def _weights(z: Tensor, weight: Tensor | None) -> Tensor:
+    return jnp.asarray(np.ones(z.shape[_axis(z)], z.dtype)) if weight is None else weight.astype(z.dtype)
 
 
 def _nll_loss(
     z: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> Tensor:
-    return _indexed(_last(z), target, weight, ignore_index, 0.0, reduction).astype(z.dtype)
+    return _indexed(_wide(z), target, weight, ignore_index, 0.0, reduction).astype(z.dtype)
 
 
 def _cross_entropy(
@@ -197,12 +214,10 @@ def _cross_entropy(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> Tensor:
-    z, e = _last(_log_softmax(x)), label_smoothing
+    z, e = _wide(_log_softmax(x)), label_smoothing
     if not jnp.issubdtype(target.dtype, jnp.floating):
         return _indexed(z, target, weight, ignore_index, e, reduction).astype(x.dtype)
-    q = (1 - e) * _last(target) + e / z.shape[-1]
-    a = q if weight is None else weight.astype(z.dtype) * q
-    losses = jnp.sum(_product(a, -z), axis=-1)
+    losses = _against(z, target, _weights(z, weight), 1 - e, e / z.shape[_axis(z)])
     return _reduced(losses, losses.size, reduction).astype(x.dtype)
 
 

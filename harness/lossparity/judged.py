@@ -135,6 +135,7 @@ class Judged:
     writer: Writer
     summary: Summary
     told: Told
+    _concerning: dict[Backend, list[Deviation]] = field(default_factory=dict)
     _left: Counter[tuple[str, str]] = field(default_factory=Counter)
     _gathered: dict[Backend, _Gathered] = field(default_factory=dict)
 
@@ -149,7 +150,10 @@ class Judged:
         gathered = self._gathered.setdefault(backend, _Gathered())
         repeatable = backend.device == "cpu"
         found = question.findings(outcomes, flushed=flushed, threshold=self.threshold, repeatable=repeatable)
-        declared = [apply(one, question.check_id(backend), worker.details, self.known) for one in found]
+        if backend not in self._concerning:
+            self._concerning[backend] = [one for one in self.known if one.concerns(str(backend))]
+        known = self._concerning[backend]
+        declared = [apply(one, question.check_id(backend), worker.details, known) for one in found]
         failing = any(one.verdict.failing for one, _ in declared)
         shared = self._shared(question, worker, flushed) if failing else {}
         lines: list[Result] = []

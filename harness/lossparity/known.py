@@ -46,11 +46,12 @@ class Deviation:
 
     def matches(self, check: str, quantity: str) -> bool:
         """Whether it is about this quantity of this check, in whatever version."""
-        case, _, name = check.partition("@")
-        backend = name.partition("@")[0]
-        return any(fnmatch.fnmatchcase(backend, glob) for glob in self.backends) and any(
-            fnmatch.fnmatchcase(f"{case}#{quantity}", glob) for glob in self.checks
-        )
+        case, _, backend = check.partition("@")
+        return self.concerns(backend) and any(fnmatch.fnmatchcase(f"{case}#{quantity}", glob) for glob in self.checks)
+
+    def concerns(self, backend: str) -> bool:
+        """Whether it is about this backend."""
+        return any(fnmatch.fnmatchcase(backend.partition("@")[0], glob) for glob in self.backends)
 
     def within(self, details: Mapping[str, str], backend: Backend) -> bool:
         """Whether a backend's version is in its range; false of what is no version."""

@@ -1,17 +1,18 @@
 """A run: every chosen case in every format put to every backend, judged as the answers come, and recorded.
 
-The workers answer side by side while the parent computes the reference. Nothing that was measured is lost when a
-worker dies or the run is interrupted: every check is in the record before the next one is asked.
+The workers answer side by side, a few questions ahead of the parent, which computes the reference and judges in the
+order of the questions. Nothing that was judged is lost when a worker dies or the run is interrupted: every check is in
+the record before the next one is judged.
 """
 
 from __future__ import annotations
 
 import datetime
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from lossparity import __version__
@@ -20,7 +21,7 @@ from lossparity.errors import UsageError
 from lossparity.judged import Judged, Summary, Told, silent
 from lossparity.known import Deviation
 from lossparity.lines import case_line
-from lossparity.model import Backend, Case, Grade, Outcome
+from lossparity.model import Backend, Case, Grade, Outcome, Request
 from lossparity.plans import Question
 from lossparity.record import VERSION, Choice, Environment, Footer, Header, NotTested, Writer
 from lossparity.reference import Remember, computed
@@ -36,6 +37,11 @@ UNTAGGED = "compiled modes run only the cases that are tagged `compiled: true`"
 
 Answers = list[tuple[Backend, list[Outcome] | WorkerStopped]]
 """What each backend of a worker answered to each request, or why it is not asked any more."""
+
+_Serving = tuple[Worker, list[Backend], ThreadPoolExecutor]
+_Put = tuple[Question, list[Future[tuple[Worker, Answers]]]]
+
+_AHEAD = 16  # questions that workers may be ahead of the judging; their inputs and outcomes are in memory
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,8 @@ def workers_for(plan: Run) -> Iterator[dict[Worker, list[Backend]]]:
             yield workers
         finally:
             for worker in workers:
+                worker.dismiss()
+            for worker in workers:
                 worker.close()
 
 
@@ -135,28 +143,23 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
     for backend in plan.backends:
         if untagged := sum(backend.mode != "" and not question.put_to(backend) for question in everything):
             summary.not_tested.append(NotTested(str(backend), UNTAGGED, untagged))
+    del everything  # a question holds its arrays and certified answers until it is let go
     total, done = sum(len(plan.asked(question)) for question in questions), 0
-    with (
-        workers_for(plan) as workers,
-        ThreadPoolExecutor(max(len(workers), 1)) as pool,
-        _stopped_at_once(workers),
-    ):
+    with workers_for(plan) as workers, ExitStack() as threads, _stopped_at_once(workers):
         ready = [
-            (worker, backends)
+            (worker, backends, threads.enter_context(ThreadPoolExecutor(1)))
             for worker, backends in workers.items()
             if _introduce(worker, {b: sum(b in plan.asked(q) for q in questions) for b in backends}, writer, summary)
         ]
         judged = Judged(plan.known, plan.threshold, plan.beside, writer, summary, plan.told)
-        for question in questions:
-            backends = plan.asked(question)
-            asked = [pool.submit(_ask, worker, [b for b in own if b in backends], question) for worker, own in ready]
+        for question, asked in _asked(plan, questions, ready):
             _prepare(question)
             writer.append(case_line(question))
             for future in asked:
                 worker, answers = future.result()
                 for backend, outcomes in answers:
                     judged.take(question, backend, worker, outcomes)
-            done += len(backends)
+            done += len(plan.asked(question))
             progress(done, total, summary)
         judged.finish()
     summary.finish(plan.named, strict_known=plan.strict_known, strict_undecided=plan.strict_undecided)
@@ -191,11 +194,33 @@ def _introduce(worker: Worker, checks: Mapping[Backend, int], writer: Writer, su
     return ready
 
 
-def _ask(worker: Worker, backends: list[Backend], question: Question) -> tuple[Worker, Answers]:
+def _asked(plan: Run, questions: list[Question], ready: Sequence[_Serving]) -> Iterator[_Put]:
+    """Put the questions, taken from the list, to every worker; yield each with the answers to come, in their order.
+
+    Some are put ahead of the one that is yielded, but none where what fails is put to a backend beside: a worker has
+    one call under way at a time.
+    """
+    ahead: deque[_Put] = deque()
+    questions.reverse()
+    while questions:
+        question = questions.pop()  # nothing of it is kept once it is judged
+        backends = plan.asked(question)
+        answers = [
+            thread.submit(_ask, worker, [(b, question.requests(b)) for b in own if b in backends])
+            for worker, own, thread in ready
+        ]
+        ahead.append((question, answers))
+        if plan.beside or len(ahead) > _AHEAD:
+            yield ahead.popleft()
+    while ahead:
+        yield ahead.popleft()
+
+
+def _ask(worker: Worker, requests: list[tuple[Backend, tuple[Request, ...]]]) -> tuple[Worker, Answers]:
     answers: Answers = []
-    for backend in backends:
+    for backend, calls in requests:
         try:
-            answers.append((backend, [worker.ask(request) for request in question.requests(backend)]))
+            answers.append((backend, [worker.ask(request) for request in calls]))
         except WorkerStopped as stopped:
             answers.append((backend, stopped))
     return worker, answers

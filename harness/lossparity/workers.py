@@ -220,11 +220,17 @@ class Worker:
         if process is not None:
             process.kill()
 
+    def dismiss(self) -> None:
+        """Tell the child to end, without waiting: it takes some frameworks a second, and all can do so at once."""
+        if self._pipe is not None and self._pipe.sink >= 0:
+            os.close(self._pipe.sink)  # the end of its requests is its word to leave
+            self._pipe.sink = -1
+
     def close(self) -> None:
         """End the child and release its pipes."""
         if self._process is None or self._pipe is None or self._errors is None:
             return
-        os.close(self._pipe.sink)  # the end of its requests is its word to leave
+        self.dismiss()
         try:
             self._process.wait(0.0 if not self._ready else 2.0)
         except subprocess.TimeoutExpired:
