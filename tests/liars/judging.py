@@ -34,7 +34,7 @@ __all__ = ["SMALL", "Found", "Trial", "alone", "flagged", "judged", "questions",
 # Elements of the first argument: cases beyond are slow, and only who errs in long sums needs them to be caught.
 SMALL = 1000
 # Of a sample: questions for each clause under which a lie must be caught, and those where it cannot show.
-TELLING, OTHERS = 5, 3
+TELLING, OTHERS = 5, 8
 # What a correct implementation is asked: all small cases and a few large ones; of JAX, which compiles for each shape
 # and format, some small ones.
 LARGE, OF_JAX = 4, 12

@@ -191,4 +191,5 @@ def rows_apart(question: Question) -> float:
     """Return how far the largest logits of the rows are apart from the first row's."""
     x = np.moveaxis(logits(question), min(1, logits(question).ndim - 1), -1)
     m = np.max(np.where(np.isfinite(x), x, -1e300), axis=-1).reshape(-1)
-    return float(np.max(np.abs(m - m[:1]), initial=0))
+    with np.errstate(over="ignore"):
+        return float(np.max(np.abs(m - m[:1]), initial=0))
