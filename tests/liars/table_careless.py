@@ -99,7 +99,7 @@ TABLE = (
         SPECIAL,
         NAMELESS,
         {"log_softmax": "S2"},
-        lambda q: w.beyond(q, 50) or w.not_finite(q),
+        lambda q: w.beyond(q, 49) or w.not_finite(q),
     ),
     Liar("in_jax.careless:over_rows", LAYOUTS, NAMELESS, {"softmax": "S1"}, everywhere, ci=True),
     Liar(
