@@ -66,7 +66,7 @@ def _masked_after(x: Tensor) -> Tensor:
     jax-ml/jax#17117 and #23842 are of the kind.
     """
     p = jax.nn.softmax(x, axis=-1)
-    masked = jnp.isneginf(x) & ~jnp.any(jnp.isposinf(x), axis=-1, keepdims=True)
+    masked = jnp.isneginf(x) & jnp.all(x < jnp.inf, axis=-1, keepdims=True)
     return jnp.where(masked, -jnp.inf, jnp.where(p > 0, jnp.log(p), z_of(x)))
 
 
