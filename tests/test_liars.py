@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import liars
@@ -27,7 +28,8 @@ from liars import judging
 from liars.catalogue import ALL, CORRECT, FIXED, HONEST, LIARS, fixed
 from liars.entries import CATEGORIES, Correct, Liar
 from liars.judging import Trial, alone, flagged, judged, text, tried
-from lossparity.model import Verdict
+from lossparity.formats import Array
+from lossparity.model import Produced, Verdict
 from lossparity.reference.conventions import ALTERNATIVES
 from lossparity.spec import CLAUSES
 
@@ -119,6 +121,17 @@ def test_judging_leaves_the_process_as_it_was() -> None:
     with alone():
         sys.path.insert(0, "")
     assert sys.path == before
+
+
+def test_what_is_written_over_after_a_call_was_sent_before() -> None:
+    """As by a child, whose next call comes after its answer; and two that answer alike say the same."""
+    data = np.arange(3.0)
+    said = [judging.sent(Produced(Array("float64", data), None, api, "target", True)) for api in ("one", "other")]
+    data[...] = 7
+    assert said[0] == said[1]
+    found = judging.received(said[0])
+    assert isinstance(found, Produced)
+    assert found.value.data.tolist() == [0, 1, 2]
 
 
 def test_a_sample_is_the_same_every_time_and_of_every_format() -> None:
@@ -220,7 +233,8 @@ def check(target: str, operation: str, record: Path, *more: str) -> subprocess.P
 def test_check_condemns_a_liar(tmp_path: Path) -> None:
     """It exits with 1 and names clause, result and exact value."""
     target = "liars.conventions:mean_over_rows.nll_loss"
-    process = check(target, "nll_loss", tmp_path / "run.jsonl", "--format", "float64")
+    asked = ("--format", "float64", "--case", "nll-loss/weighted/*")
+    process = check(target, "nll_loss", tmp_path / "run.jsonl", *asked)
     said, error = process.communicate(timeout=120)
     assert process.returncode == 1, error
     assert "FAIL nll-loss/weighted/reduction=mean/float64@numpy.target#value" in said

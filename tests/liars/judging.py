@@ -29,7 +29,7 @@ from lossparity.plans import Finding, Question
 from lossparity.registry import registered
 from lossparity.target import Target, implementation
 
-__all__ = ["SMALL", "Found", "Trial", "alone", "flagged", "judged", "questions", "text", "tried"]
+__all__ = ["SMALL", "Found", "Trial", "alone", "flagged", "judged", "questions", "received", "sent", "text", "tried"]
 
 # Elements of the first argument: cases beyond are slow, and only who errs in long sums needs them to be caught.
 SMALL = 1000
@@ -79,7 +79,7 @@ def judged(one: Liar | Correct, operation: str, sampled: bool = False) -> tuple[
 
     A liar is asked the large cases only if its lie shows there alone.
     """
-    asked = [q for q in questions(operation) if q.put_to(backend(one))]
+    asked = [q for q in questions(operation) if q.put_to(backend(one)) and _laid_out(q, one.framework)]
     asked = [q for q in asked if not isinstance(one, Liar) or one.large or _small(q)]
     if sampled:
         asked = _sample(one, operation, asked)
@@ -91,12 +91,12 @@ def judged(one: Liar | Correct, operation: str, sampled: bool = False) -> tuple[
         table = implementation(Target(f"liars.{one.name}.{operation}", operation))
         found: list[Found] = []
         for question in asked:
-            sent = [_sent(call(framework, table, request)) for request in question.requests(backend(one))]
-            found += [(question, finding) for finding in _findings(question, sent, flushed)]
+            answers = [sent(call(framework, table, request)) for request in question.requests(backend(one))]
+            found += [(question, finding) for finding in _findings(question, answers, flushed)]
     return tuple(found)
 
 
-def _sent(outcome: Produced | Raised | Declined) -> bytes:
+def sent(outcome: Produced | Raised | Declined) -> bytes:
     """Return what a child sends before its next call: what happens to the arrays later does not show."""
     # Who was called is no part of what is judged, and the same of none.
     nameless = outcome if isinstance(outcome, Declined) else replace(outcome, api="")
@@ -106,17 +106,23 @@ def _sent(outcome: Produced | Raised | Declined) -> bytes:
 _FINDINGS: dict[tuple[Question, bool, bytes], tuple[Finding, ...]] = {}
 
 
-def _findings(question: Question, sent: Sequence[bytes], flushed: bool) -> tuple[Finding, ...]:
+def _findings(question: Question, answers: Sequence[bytes], flushed: bool) -> tuple[Finding, ...]:
     # Nearly all that a liar returns is what an honest implementation does, and judging takes longer than calling.
-    key = question, flushed, hashlib.blake2b(b"".join(sent)).digest()
+    key = question, flushed, hashlib.blake2b(b"".join(answers)).digest()
     if key not in _FINDINGS:
-        outcomes = [_received(message) for message in sent]
+        outcomes = [received(message) for message in answers]
         _FINDINGS[key] = question.findings(outcomes, flushed=flushed, threshold=Grade.LOOSE)
     return _FINDINGS[key]
 
 
-def _received(message: bytes) -> Outcome:
+def received(message: bytes) -> Outcome:
+    """Return the outcome that was sent."""
     return wire.unpack_outcome(*wire.read(io.BytesIO(message)))
+
+
+def _laid_out(question: Question, framework: str) -> bool:
+    """Whether the framework can lay out the inputs as the question wants them; JAX has one order in memory."""
+    return not question.case.layout or hasattr(_framework(framework)[0], "arranged")
 
 
 def _small(question: Question) -> bool:

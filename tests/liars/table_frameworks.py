@@ -140,7 +140,7 @@ TABLE = (
         "in_jax.wrong:one_maximum",
         VALUES,
         ("one-maximum-for-the-batch",),
-        in_softmaxes("S2 S4 M3"),
+        in_each("S2 S4 M3", "S2 S4", "S2 S4 M3"),
         lambda q: w.overflowing(q) or w.not_a_number(q) or w.rows_apart(q) > 8,
         ci=True,
     ),

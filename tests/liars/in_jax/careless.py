@@ -66,7 +66,8 @@ def _masked_after(x: Tensor) -> Tensor:
     jax-ml/jax#17117 and #23842 are of the kind.
     """
     p = jax.nn.softmax(x, axis=-1)
-    return jnp.where(jnp.isneginf(x), -jnp.inf, jnp.where(p > 0, jnp.log(p), z_of(x)))
+    masked = jnp.isneginf(x) & jnp.all(x < jnp.inf, axis=-1, keepdims=True)
+    return jnp.where(masked, -jnp.inf, jnp.where(p > 0, jnp.log(p), z_of(x)))
 
 
 def _as_first_class(x: Tensor, target: Tensor, *, ignore_index: int = -100, **keywords: Any) -> Tensor:

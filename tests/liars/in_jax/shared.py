@@ -78,9 +78,9 @@ def coefficients(
 
 
 def losses(z: Tensor, a: Tensor) -> Tensor:
-    """Return -sum_c a_c z_c; a row without coefficients is not read, and 0 times infinity is 0."""
+    """Return -sum_c a_c z_c; what has no coefficient is not read: a NaN logit makes all z of its row NaN."""
     z = jnp.where(jnp.any(a != 0, axis=-1, keepdims=True), z, 0)
-    return jnp.sum(jnp.where((a == 0) & jnp.isinf(z), 0, a * -z), axis=-1)
+    return jnp.sum(jnp.where(a == 0, 0, a * -z), axis=-1)
 
 
 def reduced(each: Tensor, divisor: Tensor, reduction: str, like: Tensor) -> Tensor:
