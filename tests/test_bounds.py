@@ -169,6 +169,18 @@ def test_a_smoothing_mass_that_is_subnormal_is_allowed_for(weight: float) -> Non
     assert posed.share("value", machine.value(posed.given, 0), "loose") <= 1
 
 
+@pytest.mark.parametrize("weight", [2.0**-13, 2.0**-10, 1.0])
+@pytest.mark.parametrize("e", [0.001, 0.1])
+def test_what_a_small_divisor_magnifies_is_allowed_for(weight: float, e: float) -> None:
+    """ε/K and its product with a small weight are subnormal in binary16, and the sum of the weights divides them."""
+    x = np.array([[100.0, 0, 0, 0], [0, 0, 0, 100]])
+    more: dict[str, Any] = {"weight": np.full(4, weight), "label_smoothing": e, "reduction": "mean"}
+    posed = pose("cross_entropy", "float16", x, target=np.array([0, 3]), **more)
+    machine = Machine("float16", "native", sums_in="float32")
+    for form in (0, 2):
+        assert posed.share("gradient", machine.gradient(posed.given, form), "loose") <= 1
+
+
 def by_hand(machine: Machine, given: Inputs) -> Floats:
     """Return the gradient of log(exp(x) / sum), or without the log, differentiated step by step."""
     e = machine.exp(given.x)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
+from typing import get_type_hints
 
 import click
 import pytest
 
 from liars.catalogue import CORRECT, LIARS
+from lossparity.casefile import schema
+from lossparity.casefile.permitted import CHOICES
 from lossparity.cli import main
 from lossparity.diagnosis import Explained, described
+from lossparity.errors import UsageError
+from lossparity.inputs import GENERATORS
 from lossparity.mistakes import MISTAKES
+from lossparity.model import Case
 from lossparity.reference.conventions import ALTERNATIVES
+from lossparity.relations import RELATIONS
 from lossparity.shim import KINDS
-from lossparity.suite import load
+from lossparity.spec import CLAUSES, LAYOUTS, NOT_BY_CASES
+from lossparity.suite import built_in, load
 from lossparity.target.supports import WORDS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +48,11 @@ def test_every_mistake_that_a_failure_is_named_by_is_in_the_table() -> None:
     assert rows("Mistakes") == {name: one.said for name, one in MISTAKES.items() if name not in ALTERNATIVES}
     both = "`, `".join(name for name in ALTERNATIVES if name in MISTAKES).replace("`, `", "` and `")
     assert f"`{both}` above are looked for as mistakes too" in read("docs/checking.md")
+
+
+def test_every_relation_that_a_failure_is_named_by_is_in_the_table() -> None:
+    named = {one.cause: f"not the same {one.said}" for one in RELATIONS.values() if not one.relative}
+    assert rows("Relations") == named
 
 
 def test_the_other_causes_are_described_as_they_are_printed() -> None:
@@ -70,6 +84,96 @@ def test_the_readme_counts_the_implementations_that_judge_the_judge() -> None:
     lies = sum(len(liar.clauses) for liar in LIARS)
     assert f"{len(LIARS)} implementations that are wrong on purpose, {lies} lies" in " ".join(read("README.md").split())
     assert f"{len(CORRECT)} correct ones" in " ".join(read("README.md").split())
+
+
+def cells(page: str, heading: str) -> list[list[str]]:
+    """Return the rows of the table under a heading of a page, without those above its line."""
+    (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    table = [re.split(r" \| ", line[2:-2]) for line in section.splitlines() if line.startswith("| ")]
+    return table[1:]
+
+
+def words(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+@cache
+def built_in_cases() -> tuple[Case, ...]:
+    return tuple(case for suite in load([built_in()]) for case in suite.cases)
+
+
+def test_every_clause_is_in_the_spec_with_how_it_is_judged() -> None:
+    page = read("docs/spec.md")
+    assert [row[0] for row in cells(page, "How each clause is judged")] == list(CLAUSES)
+    stated = re.findall(r"^\| ([A-Z]\d) \| .+ \| .+ \| (?:mathematics|IEEE 754|convention) \|$", page, re.MULTILINE)
+    assert stated == list(CLAUSES)
+
+
+def test_every_clause_but_speed_has_cases_and_every_case_has_a_clause_of_the_spec() -> None:
+    cited = {case.clause for case in built_in_cases()}
+    assert cited == set(CLAUSES) - NOT_BY_CASES
+    assert {"P1"} == NOT_BY_CASES
+    listed = [row[0] for row in cells(read("docs/spec.md"), "How each clause is judged")]
+    assert cited <= set(listed)
+
+
+def test_the_spec_says_by_which_relation_a_clause_is_judged() -> None:
+    for clause, judged, _ in cells(read("docs/spec.md"), "How each clause is judged"):
+        named = [word for word in words(judged) if word in RELATIONS]
+        assert named == [name for name, one in RELATIONS.items() if clause in one.clauses], clause
+        assert bool(named) == ("relation" in judged), clause
+
+
+def test_the_spec_says_which_choices_a_clause_permits() -> None:
+    for clause, judged, _ in cells(read("docs/spec.md"), "How each clause is judged"):
+        permitted = {word for case in built_in_cases() if case.clause == clause for word in case.one_of}
+        assert permitted <= set(words(judged)), clause
+
+
+def test_the_tables_of_the_cases_are_those_of_the_code() -> None:
+    page = read("cases/README.md")
+    assert [(words(row[0])[0], row[1]) for row in cells(page, "Relations")] == [
+        (name, ", ".join(one.clauses)) for name, one in RELATIONS.items()
+    ]
+    assert [words(row[0]) for row in cells(page, "Layouts and scale")] == [[name] for name in LAYOUTS]
+    assert [words(row[0]) for row in cells(page, "What is right")] == [[word] for word in CHOICES]
+    recipes = {words(row[0])[0]: set(words(row[1])) for row in cells(page, "Numbers, recipes, vary, ids")}
+    assert recipes == {name: {*made.numbers, *made.integers} for name, made in GENERATORS.items()}
+    keys = [word for row in cells(page, "Keys of a case") for word in words(row[0])]
+    assert sorted(keys) == sorted(get_type_hints(schema.Case))
+
+
+def test_every_built_in_file_is_among_the_themes() -> None:
+    (table,) = re.findall(r"^\*\*The themes\*\*.*?\n\n(.*?)\n\n", read("cases/README.md"), re.MULTILINE | re.DOTALL)
+    listed = [word for line in table.splitlines()[2:] for word in words(line.split(" | ")[0])]
+    assert sorted(listed) == sorted(path.stem for path in (ROOT / "cases").glob("*.yaml"))
+
+
+def examples() -> list[str]:
+    return re.findall(r"^```yaml\n(.*?)^```", read("docs/writing-cases.md"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_examples_of_the_page_on_cases_are_case_files(tmp_path: Path) -> None:
+    path = tmp_path / "offset.yaml"
+    counts = []
+    for text in examples():
+        path.write_text(text, encoding="utf-8")
+        (suite,) = load([path])
+        counts.append(len(suite.cases))
+    assert counts == [1, 7]
+
+
+def test_the_mistakes_of_the_page_on_cases_are_refused_so(tmp_path: Path) -> None:
+    path, listed = tmp_path / "offset.yaml", cells(read("docs/writing-cases.md"), "Mistakes")
+    assert len(listed) > 10
+    for written, refused in listed:
+        (line,), message = words(written), words(refused)[0]
+        key = line.partition(":")[0]
+        text, count = re.subn(rf"^( *){key}: .*$", rf"\g<1>{line}", examples()[0], flags=re.MULTILINE)
+        path.write_text(text if count else f"{text}    {line}\n", encoding="utf-8")
+        with pytest.raises(UsageError) as caught:
+            load([path])
+        assert caught.value.message == message
 
 
 def upstream() -> list[Path]:

@@ -43,7 +43,8 @@ def small(cases: list[Case]) -> list[Answer]:
 
 def fraction(ball: object) -> Fraction:
     mantissa, exponent = (int(part) for part in ball.mid().man_exp())  # type: ignore[attr-defined]
-    return Fraction(mantissa) * Fraction(2) ** exponent
+    # exp(-2^1023) written out would take all of the memory; it is far below anything that is compared.
+    return Fraction(mantissa) * Fraction(2) ** exponent if exponent > -(2**16) else Fraction(0)
 
 
 def test_the_half_ulp_is_that_of_two_binary64_numbers() -> None:
@@ -52,7 +53,7 @@ def test_the_half_ulp_is_that_of_two_binary64_numbers() -> None:
 
 def test_high_and_low_are_the_exact_value_to_half_an_ulp_of_a_double_double(cases: list[Case]) -> None:
     compared = 0
-    for answer in small(cases)[::2]:
+    for answer in small(cases)[::6]:
         found = whole(answer, flushed=False)
         for n, place in enumerate(found.places.tolist()):
             if not np.isfinite(found.high[n]) or found.open[n]:
@@ -73,7 +74,7 @@ def test_high_and_low_are_the_exact_value_to_half_an_ulp_of_a_double_double(case
 
 
 def test_bounds_and_spacing_are_those_that_the_judge_asks_for(cases: list[Case]) -> None:
-    for answer in small(cases)[::4]:
+    for answer in small(cases)[::12]:
         for flushed in (False, True):
             found = whole(answer, flushed=flushed)
             bounds = Bounds(answer, flushed)
@@ -110,3 +111,10 @@ def test_whole_rows_that_the_spec_leaves_open_are_marked(cases: list[Case]) -> N
     found = whole(Question(case, "float32").answer("exact", "gradient"), flushed=False)
     assert found.blank.any() and found.open[found.blank].all()
     assert not found.open.all()
+
+
+def test_of_an_empty_batch_nothing_is_worked_out_but_its_sum(cases: list[Case]) -> None:
+    case = next(case for case in cases if case.id == "reductions/no-row/reduction=sum")
+    question = Question(case, "float32")
+    assert whole(question.answer("zero", "gradient"), flushed=False).high.size == 0
+    assert whole(question.answer("zero", "value"), flushed=False).high.tolist() == [0.0]

@@ -82,6 +82,15 @@ def test_a_pass_is_recorded_and_nobody_is_told() -> None:
     assert bench.judged.summary.counts == {Verdict.PASS: 2}
 
 
+def test_the_format_that_came_back_is_recorded_where_it_is_another() -> None:
+    question = asked(fmt="float16")
+    right = [Array.of(question.answer(EXACT, q).whole(), "float32") for q in question.quantities]
+    value, _ = Bench().take(question, Produced(right[0], right[1], "f", "target", True))
+    assert (value.verdict, value.returned) == ("pass", "float32")
+    value, _ = Bench().take(question, outcome(question))
+    assert value.returned == ""
+
+
 def test_a_failure_is_recorded_with_what_explains_it_told_and_grouped() -> None:
     bench = Bench()
     value, gradient = bench.take(asked(), outcome(asked(), value=-1.0))

@@ -24,9 +24,9 @@ import liars
 from conftest import FRAMEWORKS, need
 from liars import __main__ as score
 from liars import judging
-from liars.catalogue import ALL, CORRECT, FIXED, HONEST, LIARS, WAITING, fixed
+from liars.catalogue import ALL, CORRECT, FIXED, HONEST, LIARS, fixed
 from liars.entries import CATEGORIES, Correct, Liar
-from liars.judging import alone, flagged, judged, text, tried
+from liars.judging import Trial, alone, flagged, judged, text, tried
 from lossparity.model import Verdict
 from lossparity.reference.conventions import ALTERNATIVES
 from lossparity.spec import CLAUSES
@@ -78,7 +78,7 @@ def test_a_liar_is_caught_for_its_lie(liar: Liar, operation: str, few: bool) -> 
 
 def test_every_implementation_written_is_judged() -> None:
     """A liar left out of the table would raise the score."""
-    listed = {one.name for one in (*ALL, *WAITING)}
+    listed = {one.name for one in ALL}
     modules = []
     for name in sorted(one.name for one in pkgutil.walk_packages(liars.__path__, "liars.")):
         # A module of a framework that is not installed cannot be looked into.
@@ -103,14 +103,6 @@ def test_every_liar_names_what_is_known() -> None:
         assert liar.cause
         assert not {cause for cause in liar.cause if "=" in cause} - set(ALTERNATIVES)
     assert max(Counter(one.name for one in ALL).values()) == 1
-
-
-def test_what_waits_for_a_case_survives_all_that_there_are() -> None:
-    """Who does not belongs in a table, under the clause of the case that catches it."""
-    for one in WAITING:
-        for operation in one.clauses:
-            assert not any(finding.verdict.failing for _, finding in judged(one, operation)), one.name
-    assert not {one.name for one in WAITING} & {one.name for one in ALL}
 
 
 def test_the_fixed_set_is_of_all_kinds() -> None:
@@ -189,6 +181,22 @@ class TestScore:
     @pytest.mark.usefixtures("table")
     def test_nothing_judged_is_status_3(self) -> None:
         assert score.main(["--category", "state"]) == 3
+
+    def test_jax_answers_a_sample_unless_all_is_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = []
+
+        def noted(one: Liar, operation: str, sampled: bool) -> Trial:
+            asked.append((one.framework, sampled))
+            return Trial(one, operation, (), (), None)
+
+        monkeypatch.setattr(score, "tried", noted)
+        monkeypatch.setattr(score, "CORRECT", ())
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+        assert score.main([]) == 0
+        assert set(asked) == {(name, name == "jax") for name in score.FRAMEWORKS}
+        asked.clear()
+        assert score.main(["--in-full"]) == 0
+        assert set(asked) == {(name, False) for name in score.FRAMEWORKS}
 
     @pytest.mark.usefixtures("table")
     def test_an_absent_framework_asked_for_by_name_is_status_3(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -543,6 +543,22 @@ def test_a_smoothing_outside_0_to_1_is_enclosed(policy: str, smoothing: float, r
         assert_enclosed("cross_entropy", fmt, x, policy, FIRST, seed=n, **given_, **more)
 
 
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("seed", range(12))
+def test_a_loss_that_cancels_to_nothing_is_enclosed(seed: int, soft: bool) -> None:
+    """A smoothing at which the loss is a rounding error: whoever takes its terms for one sign's misses it."""
+    x = np.random.RandomState(seed).standard_normal((1, 3 + seed)) * 2
+    x = FORMATS["float32"].round(x)
+    k, z = x.shape[1], x[0] - np.log(np.exp(x[0]).sum())
+    target: Any = np.eye(k)[[0]] if soft else [0]
+    nll, mean = -z[0], -z.mean()
+    more: dict[str, Any] = {"target": target, "label_smoothing": nll / (nll - mean), "reduction": "none"}
+    assert not 0 <= more["label_smoothing"] <= 1
+    assert_enclosed("cross_entropy", "float32", x, "formula", **more)
+    value, _ = answers("cross_entropy", "float32", x, "formula", **more)
+    assert abs(value.whole()) < 1e-12 * nll
+
+
 def test_the_coefficient_of_the_target_may_vanish_by_cancellation() -> None:
     """With two classes and a smoothing of 2 the target's own two terms cancel, and z of the other class is left."""
     for policy, expected in (("formula", np.log1p(np.exp(3.0))), ("clamped", np.log1p(np.exp(3.0)) - 1.5)):

@@ -174,6 +174,20 @@ def test_an_exception_of_any_call_is_an_error() -> None:
         assert (one.verdict, one.kind) == (Verdict.ERROR, "raises")
 
 
+def test_another_format_or_shape_is_told_as_such() -> None:
+    ways: dict[str, Callable[[Array], Array]] = {
+        "format": lambda a: Array.of(a.exact(), "float64"),
+        "shape": lambda a: Array.of([a.exact()], a.format),
+    }
+    for kind, made in ways.items():
+        asked = question("of-none")
+        outcome, *others = answered(asked, same, same)
+        assert isinstance(outcome, Produced)
+        first = Produced(made(outcome.value), None, "f", TARGET, True)
+        (value,) = asked.findings([first, *others], flushed=False, threshold=Grade.LOOSE)
+        assert (value.verdict, value.kind) == (Verdict.FAIL, kind)
+
+
 def test_classes_that_differ_are_never_alike() -> None:
     value, _ = findings(question("permuted"), lambda c: c.array if c.number else np.full_like(c.array, np.nan))
     assert value.verdict is Verdict.FAIL and value.judgement is not None and value.judgement.bound_used is None

@@ -337,6 +337,8 @@ class _Evaluation:
                 error = error + term * scale * t.a
                 # The gradients of z are added up; each may be subnormal, or have underflowed.
                 small = small + t.classes * by.underflow * (t.p + e_p)
+                # So may e / K and its product with the class's weight, and a small divisor magnifies what they lost.
+                small = small + by.underflow * scale * (t.factor + t.factors * (t.p + e_p))
             bound = (1 + relative) * error + relative * self.size + small
         return bound if t.valid is None else np.where(t.valid, bound, 0.0)
 

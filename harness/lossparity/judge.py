@@ -18,7 +18,7 @@ from lossparity.inspection import GRADES, Inspection, Torn, Worst
 from lossparity.model import Grade
 from lossparity.reference import Answer, Block
 
-__all__ = ["BINS", "Judgement", "judge"]
+__all__ = ["BINS", "Judgement", "judge", "unlike_format"]
 
 BINS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1024.0, 65536.0)
 """Upper ends of the histogram's bins, in ulp; one more bin holds what is beyond them or of another class."""
@@ -56,10 +56,18 @@ def judge(got: Array, answer: Answer, *, flushed: bool) -> Judgement:
     if got.shape != answer.shape:
         said = f"shape {list(got.shape)} instead of {list(answer.shape)}"
         return _refused("shape", said + _of_shape(got.shape, answer.shape))
-    if got.format != fmt.name and not (fmt.bits <= 16 and got.format == "float32"):
-        allowed = f"{fmt.name} or float32" if fmt.bits <= 16 else fmt.name
-        return _refused("format", f"format {got.format} instead of {allowed}{_of_format(got.format, fmt.bits)}")
+    if unlike := unlike_format(got.format, fmt.name):
+        return _refused("format", unlike)
     return _Judge(got, answer, Bounds(answer, flushed)).judgement()
+
+
+def unlike_format(got: str, wanted: str) -> str:
+    """Say why a result's format is not permitted for logits of a format (D1); nothing where it is."""
+    bits = FORMATS[wanted].bits
+    if got == wanted or (bits <= 16 and got == "float32"):
+        return ""
+    allowed = f"{wanted} or float32" if bits <= 16 else wanted
+    return f"format {got} instead of {allowed}{_of_format(got, bits)}"
 
 
 def _of_shape(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:

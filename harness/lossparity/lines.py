@@ -116,6 +116,7 @@ def result_line(
         explained=[record.Explained(one.id, one.ulp) for one in explained],
         shared=shared,
         zeroed=zeroed,
+        returned=finding.got.format if finding.got and finding.got.format != question.format else "",
     )
 
 

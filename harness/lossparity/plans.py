@@ -17,7 +17,7 @@ from lossparity.errors import UsageError
 from lossparity.expected import whole
 from lossparity.formats import FORMATS, Array
 from lossparity.inputs import build, input_hash
-from lossparity.judge import Judgement, judge
+from lossparity.judge import Judgement, judge, unlike_format
 from lossparity.model import (
     Backend,
     Case,
@@ -209,7 +209,9 @@ class Question:
             shape = answer.shape if part is self.parts[0] else self._shape(part, quantity)
             if there.shape != shape:
                 said = f"shape {list(there.shape)} instead of {list(shape)}"
-                return Finding(quantity, Verdict.FAIL, "produced", "shape", message=said)
+                return Finding(quantity, Verdict.FAIL, "produced", "shape", message=said, got=there)
+            if unlike := unlike_format(there.format, self.format):
+                return Finding(quantity, Verdict.FAIL, "produced", "format", message=unlike, got=there)
             arrays.append(there)
         got = [np.asarray(array.exact(), dtype=np.float64) for array in arrays]
         expected = whole(answer, flushed=flushed)
@@ -275,7 +277,7 @@ class Question:
             said = "returned a result where the spec wants an exception"
             return Finding(quantity, Verdict.FAIL, "produced", "no-raise", message=said, got=got)
         if self.case.one_of and found[0].verdict is Verdict.FAIL:
-            return replace(found[0], message=f"none of what is permitted: {', '.join(self.case.one_of)}")
+            return replace(found[0], message=_of_none(found[0], self.case.one_of))
         return found[0]
 
     def _named(self, choice: str, quantity: Quantity, got: Array) -> str:
@@ -332,6 +334,11 @@ def _unscaled(gradient: Array, scale: float) -> Array:
     if scale == 1.0 or gradient.format not in FORMATS:
         return gradient
     return Array.of(gradient.exact() / scale, gradient.format)
+
+
+def _of_none(finding: Finding, permitted: Sequence[str]) -> str:
+    said = f"none of what is permitted: {', '.join(permitted)}"
+    return f"{said}; {finding.message}" if finding.message else said
 
 
 def _distance(finding: Finding) -> tuple[int, float]:

@@ -120,7 +120,8 @@ class Result(msgspec.Struct, frozen=True, tag_field="kind", tag="result", omit_d
     `histogram` counts the elements by their error in ulp: up to 0.5, 1, 2, 4, 8, 16, 64, 256, 1024 and 65536, beyond
     these or of another class. It is empty where no element was judged, and in records older than it.
     `explained` holds all that explains a failure, `shared` says that the framework's own function fails there too, and
-    `zeroed` that a weak pass let a gradient be 0 or of the wrong sign.
+    `zeroed` that a weak pass let a gradient be 0 or of the wrong sign. `returned` is the format of what came back where
+    that is not the format of the logits.
     """
 
     check: str
@@ -151,6 +152,7 @@ class Result(msgspec.Struct, frozen=True, tag_field="kind", tag="result", omit_d
     explained: list[Explained] = []
     shared: bool = False
     zeroed: bool = False
+    returned: str = ""
 
     @property
     def key(self) -> str:

@@ -22,19 +22,20 @@ _NONE = np.zeros((1, 1))
 
 
 class Terms(NamedTuple):
-    """By element (m, K): p, shifted = -d, the coefficients a, the upstream gradient; by row (m, 1): everything else.
+    """By element (m, K): p, shifted = -d, the coefficients a, factor, the upstream gradient; by row (m, 1): the rest.
 
     `a` is the sum of the magnitudes of what is added up to a coefficient: the coefficient itself, but for a smoothing
     outside [0, 1] (C3). `spread` is sum p d, `mass` sum a, `moment` sum a d, `total` sum a (d + l) (a loss, or no less
-    than its magnitude), `lost` sum (1 + w) (d + l) over what counts. With v the upstream gradient: `mean` sum p v,
-    `v_p` sum p |v|, `v_spread` sum p |v| d, `v_sum` sum v, `v_size` sum |v|, `v_most` max |v|. `simple`: one
-    coefficient a row, on the target, and no smoothing.
+    than its magnitude), `lost` sum (1 + w) (d + l) over what counts, `factor` 1 + w, 2 without weights, and `factors`
+    its sum. With v the upstream gradient: `mean` sum p v, `v_p` sum p |v|, `v_spread` sum p |v| d, `v_sum` sum v,
+    `v_size` sum |v|, `v_most` max |v|. `simple`: one coefficient a row, on the target, and no smoothing.
     """
 
     classes: int
     p: Floats | None = None
     shifted: Floats | None = None
     a: Floats = _NONE
+    factor: Floats = _NONE
     upstream: Floats = _NONE
     open: Flags | None = None
     valid: Flags | None = None
@@ -44,6 +45,7 @@ class Terms(NamedTuple):
     moment: Floats = _NONE
     total: Floats = _NONE
     lost: Floats = _NONE
+    factors: Floats = _NONE
     mean: Floats = _NONE
     v_p: Floats = _NONE
     v_spread: Floats = _NONE
@@ -165,10 +167,10 @@ def _with_loss(found: Terms, answer: Answer, core: Core[Approximate]) -> Terms:
         at = np.take_along_axis(full, rows.index[:, None], axis=1) + peak
         np.put_along_axis(full, rows.index[:, None], at, axis=1)
     mass, moment = np.sum(full, axis=1, keepdims=True), -_dot(full, shifted)
-    factor: float | Floats = 2.0
+    factor: Floats = np.full((1, 1), 2.0)
     if problem.weight is not None:
         by_row = problem.convention.weights != "class"
-        factor = 1.0 + (own_weight(rows, _KIND).parts[0] if by_row else problem.weight)
+        factor = 1.0 + (own_weight(rows, _KIND).parts[0] if by_row else problem.weight[None, :])
     lost = np.sum(np.where(full != 0, factor * (found.log_sum - shifted), 0.0), axis=1, keepdims=True)
     return found._replace(
         a=full if by_class else _NONE,
@@ -177,6 +179,8 @@ def _with_loss(found: Terms, answer: Answer, core: Core[Approximate]) -> Terms:
         moment=moment,
         total=moment + mass * found.log_sum,
         lost=lost,
+        factor=factor if by_class else _NONE,
+        factors=np.sum(np.broadcast_to(factor, (len(factor), problem.classes)), axis=1, keepdims=True),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from liars.around import Kernels, around
 from liars.honest import Arithmetic, Convention, CrossEntropy, Losses, Tensor, honest
@@ -73,6 +74,14 @@ class WeightOfTheRow(Convention):
         return super().spread(e, w, w_y, one_hot) + one_hot * w.dtype.type(1 - e) * (n - w)
 
 
+class ReadAsContiguous(Arithmetic):
+    """A pointer and a shape, without the strides: a view of every other row is read as the rows that lie there."""
+
+    def opened(self, x: Tensor) -> Tensor:
+        steps = [x.itemsize * int(np.prod(x.shape[axis + 1 :])) for axis in range(x.ndim)]
+        return super().opened(as_strided(x, x.shape, steps, writeable=False))
+
+
 def _mean_of_means(result: Tensor, x: Tensor, target: Tensor, *_up: Tensor, **keywords: Any) -> Tensor:
     """The mean of the means of two micro-batches, whatever each divided by (huggingface/transformers#34191)."""
     if keywords.get("reduction", "mean") != "mean" or x.ndim == 1 or len(x) < 2:
@@ -123,3 +132,4 @@ positions_transposed = around(_positions_transposed, only=("cross_entropy",))
 with_its_axis = around(_with_its_axis, only=("nll_loss", "cross_entropy"))
 squeezed = around(_squeezed, only=("softmax", "cross_entropy"))
 target_transposed = Kernels(cross_entropy=_TargetTransposed(Arithmetic(), Convention()))
+read_as_contiguous = Losses.of(ReadAsContiguous())

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from liars import table_batches, table_careless, table_frameworks, table_kernels, table_losses, table_numpy
 from liars.entries import Correct, Liar
-from liars.table_waiting import WAITING
 
-__all__ = ["ALL", "CORRECT", "FIXED", "HONEST", "LIARS", "WAITING", "fixed"]
+__all__ = ["ALL", "CORRECT", "FIXED", "HONEST", "LIARS", "fixed"]
 
 LIARS = (
     *table_numpy.TABLE,

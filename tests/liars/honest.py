@@ -144,7 +144,8 @@ class LogSoftmax:
     def gradient(self, logits: Tensor, upstream: Tensor) -> Tensor:
         by = self.arithmetic
         p, v = by.saved_p(by.opened(logits)), by.opened(upstream)
-        return by.closed(v - p * by.added(v).astype(v.dtype), logits)
+        # The sum may be beyond the range of the format.
+        return by.closed(v - p * by.added(v), logits)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,15 @@ class SmoothingUnweighted(Convention):
         return super().spread(e, np.ones_like(w), w_y, one_hot)
 
 
+class HalfClamped(Convention):
+    """A smoothing beyond 1 is clamped in 1 - ε and not in ε / K."""
+
+    def spread(self, e: float, w: Tensor, w_y: Tensor, one_hot: Tensor) -> Tensor:
+        if e <= 1:
+            return super().spread(e, w, w_y, one_hot)
+        return super().spread(e, w, w_y, one_hot) - one_hot * w.dtype.type(1 - e) * w
+
+
 class Focal(Convention):
     """Multiplied by (1 - p)^2; the gradient is left as it is."""
 
@@ -190,3 +199,4 @@ from_logits = Kernels(cross_entropy=_FromLogits(Arithmetic(), Convention()))
 unsmoothed_probabilities = Kernels(cross_entropy=_UnsmoothedProbabilities(Arithmetic(), Convention()))
 squared_log_sum = around(_squared_log_sum, only=("cross_entropy",))
 by_weights = around(_by_weights, _by_weights, only=("cross_entropy",))
+half_clamped = Losses.of(convention=HalfClamped())

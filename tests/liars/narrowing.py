@@ -11,8 +11,8 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from liars.around import around
-from liars.honest import Arithmetic, Convention, Losses, Tensor
+from liars.around import Kernels, around
+from liars.honest import Arithmetic, Convention, Losses, NllLoss, Tensor
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
@@ -93,6 +93,24 @@ class LossesAddedInBinary16(Convention):
         return np.asarray(total / divisor if reduction == "mean" else total)
 
 
+class _FlatIndex(NllLoss):
+    """The place n K + y of the target's entry, computed in the type of the targets, which bytes overflow."""
+
+    def __call__(self, log_probs: Tensor, target: Tensor, **keywords: Any) -> Tensor:
+        return super().__call__(log_probs, _flat(log_probs, target), **keywords)
+
+    def gradient(self, log_probs: Tensor, target: Tensor, upstream: Tensor, **keywords: Any) -> Tensor:
+        return super().gradient(log_probs, _flat(log_probs, target), upstream, **keywords)
+
+
+def _flat(log_probs: Tensor, target: Tensor) -> Tensor:
+    if target.dtype.itemsize > 2 or log_probs.ndim != 2:
+        return target
+    k = log_probs.shape[1]
+    flat = np.arange(len(target)).astype(target.dtype) * target.dtype.type(k) + target
+    return flat.astype(np.int64) % k
+
+
 def _through_bfloat16(result: Tensor, *_given: Tensor, **_keywords: Any) -> Tensor:
     """The result sent to another device in bfloat16."""
     return result.astype(BFLOAT16).astype(result.dtype)
@@ -121,3 +139,4 @@ losses_added_in_binary16 = Losses.of(convention=LossesAddedInBinary16())
 through_bfloat16 = around(_through_bfloat16)
 promoted = around(_promoted)
 gradient_in_binary32 = around(gradient=_binary32)
+flat_index = Kernels(nll_loss=_FlatIndex(Arithmetic(), Convention()))

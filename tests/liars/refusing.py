@@ -24,9 +24,8 @@ class MaskedAtTenThousand(Arithmetic):
 class LogitsClipped(Arithmetic):
     """Logits clipped to [-50, 50] for numerical stability."""
 
-    def opened(self, x: Tensor) -> Tensor:
-        wide = super().opened(x)
-        return np.clip(wide, wide.dtype.type(-50), wide.dtype.type(50))
+    def shifted(self, x: Tensor) -> Tensor:
+        return super().shifted(np.clip(x, x.dtype.type(-50), x.dtype.type(50)))
 
 
 class ZeroTakenForPadding(Arithmetic):
@@ -153,6 +152,15 @@ class _Swallowed(CrossEntropy):
             return np.zeros(target.shape if none else (), logits.dtype)
 
 
+class _OneForNone(CrossEntropy):
+    """An empty batch has one loss, of 0, whatever the reduction."""
+
+    def __call__(self, logits: Tensor, target: Tensor, **keywords: Any) -> Tensor:
+        if len(logits) == 0 and keywords.get("reduction", "mean") == "none":
+            return np.zeros(1, logits.dtype)
+        return super().__call__(logits, target, **keywords)
+
+
 class _NanThroughout(CrossEntropy):
     """One wrong target makes the losses of all rows NaN."""
 
@@ -187,3 +195,4 @@ batches = Kernels(cross_entropy=_Batches(Arithmetic(), Convention()))
 ignoring_for_mean_only = Kernels(cross_entropy=_IgnoringForMeanOnly(Arithmetic(), Convention()))
 swallowed = Kernels(cross_entropy=_Swallowed(Arithmetic(), Convention()))
 nan_throughout = Kernels(cross_entropy=_NanThroughout(Arithmetic(), Convention()))
+one_for_none = Kernels(cross_entropy=_OneForNone(Arithmetic(), Convention()))

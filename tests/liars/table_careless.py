@@ -37,7 +37,7 @@ TABLE = (
         VALUES,
         NAMELESS,
         in_loss("N1"),
-        lambda q: w.rows(q) > 64,
+        lambda q: w.positions(q) > 64,
         ci=True,
     ),
     Liar(
@@ -90,7 +90,7 @@ TABLE = (
         SPECIAL,
         NAMELESS,
         in_loss("S2 C5"),
-        lambda q: w.masked(q) or w.spread(q) > 80,
+        lambda q: w.masked(q) or w.weighted(q) or w.spread(q) > 80,
     ),
     Liar("in_torch.careless:detached_sum", GRADIENTS, NAMELESS, {"log_softmax": "S1"}, everywhere, quantities=GRADIENT),
     Liar("in_jax.careless:whole_blocks", VALUES, ("tail-dropped",), {"log_softmax": "S1"}, lambda q: w.rest(q, 8)),

@@ -67,7 +67,7 @@ def not_finite(question: Question) -> bool:
 
 
 def smoothed(question: Question) -> bool:
-    return float(question.case.keywords.get("label_smoothing", 0)) > 0
+    return float(question.case.keywords.get("label_smoothing", 0)) != 0
 
 
 def weighted(question: Question) -> bool:
@@ -121,7 +121,9 @@ def outside(question: Question) -> bool:
 
 def unsorted(question: Question) -> bool:
     """Whether the targets are indices that do not rise."""
-    return indexed(question) and bool(np.any(np.diff(question.arrays["target"].exact().reshape(-1)) < 0))
+    return indexed(question) and bool(
+        np.any(np.diff(question.arrays["target"].exact().astype(np.int64).reshape(-1)) < 0)
+    )
 
 
 def wide(question: Question) -> bool:
@@ -155,6 +157,16 @@ def rows(question: Question) -> int:
     return len(x) if x.ndim > 1 else 1
 
 
+def alone(question: Question) -> bool:
+    """Whether some call has one row."""
+    return rows(question) == 1 or question.case.relation == "rows-alone"
+
+
+def positions(question: Question) -> int:
+    """Return the number of rows, times that of the positions in each."""
+    return logits(question).size // classes(question)
+
+
 def rest(question: Question, block: int) -> bool:
     """Whether there is more than one block of classes, and the last one is not whole."""
     return classes(question) > block and classes(question) % block > 0
@@ -179,4 +191,5 @@ def rows_apart(question: Question) -> float:
     """Return how far the largest logits of the rows are apart from the first row's."""
     x = np.moveaxis(logits(question), min(1, logits(question).ndim - 1), -1)
     m = np.max(np.where(np.isfinite(x), x, -1e300), axis=-1).reshape(-1)
-    return float(np.max(np.abs(m - m[0])))
+    with np.errstate(over="ignore"):
+        return float(np.max(np.abs(m - m[:1]), initial=0))

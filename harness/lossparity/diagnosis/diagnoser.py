@@ -64,7 +64,7 @@ class Diagnoser:
         if finding.judgement is not None and finding.judgement.grade is not Grade.WRONG:
             # Within its loose bound: a mistake that fits is as far off as rounding leads, and the wrong one to name.
             return _by_kind(finding) or (Explained("below-min-grade"),)
-        if finding.got is None or finding.got.format not in FORMATS:
+        if finding.got is None or finding.got.format not in FORMATS or not finding.got.data.size:
             return _by_kind(finding)
         answer = finding.answer or question.answer("nan" if question.case.one_of else EXACT, finding.quantity)
         if answer.problem.first.data.size > _MOST:

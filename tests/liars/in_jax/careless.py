@@ -74,7 +74,7 @@ def _as_first_class(x: Tensor, target: Tensor, *, ignore_index: int = -100, **ke
     reduction = keywords.pop("reduction", "mean")
     wide = opened(x)
     if not jnp.issubdtype(target.dtype, jnp.floating):
-        target = jnp.where(target == ignore_index, 0, target)
+        target = jnp.where(target == ignore_index, 0, target).astype(jnp.int64)
     # No target is ignored any more.
     of: Coefficients = coefficients(wide, target, ignore_index=-(2**31), **keywords)
     return reduced(losses(z_of(wide), of.a), of.divisor, reduction, x)
