@@ -97,6 +97,14 @@ def test_in_another_environment_the_version_tells_and_not_the_path() -> None:
     assert unmatched([deviation()], [(elsewhere, "value")]) == []
 
 
+@pytest.mark.parametrize(
+    ("backend", "whether"),
+    [("torch", True), ("torch@/some/python", True), ("torch:cuda", False), ("torch.manual", False), ("jax", False)],
+)
+def test_a_declaration_concerns_the_backends_of_its_globs(backend: str, whether: bool) -> None:
+    assert replace(deviation(), backends=("torch",)).concerns(backend) is whether
+
+
 def test_a_pass_where_a_deviation_is_declared_is_stale() -> None:
     finding, declared = apply(found(Verdict.PASS, ""), CHECK, {"torch": "2.2.1"}, [deviation()])
     assert (finding.verdict, declared) == (Verdict.STALE, deviation())

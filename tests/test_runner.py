@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import re
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,13 @@ from lossparity.errors import UsageError
 from lossparity.judge import BINS
 from lossparity.judged import Summary
 from lossparity.known import Deviation
-from lossparity.model import Backend, Case, Grade, Verdict
+from lossparity.model import Backend, Case, Grade, Outcome, Request, Verdict
+from lossparity.plans import Question
 from lossparity.record import Choice, NotTested, Record, Result, Writer, read
 from lossparity.runner import UNTAGGED, Run, run, workers_for
 from lossparity.target import Target
 from lossparity.target.supports import NOT_DECLARED
+from lossparity.workers import Worker
 from test_registry import distribution
 
 # What the target does is chosen by the first logit.
@@ -452,3 +456,58 @@ def test_lines_are_appended_as_the_run_goes(tmp_path: Path) -> None:
     with Writer(tmp_path / "run.jsonl") as writer:
         run(Run([Backend("numpy")], cases(RIGHT, RIGHT)), writer, look)
     assert [(c["case"], c["result"], c["footer"]) for c in seen] == [(1, 1, 0), (2, 2, 0)]
+
+
+def test_a_worker_is_some_questions_ahead_of_the_judging_and_never_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead, asked = _counted(monkeypatch), Counter[str]()
+
+    def look(done: int, total: int, _summary: Summary) -> None:
+        asked["most"] = max(asked["most"], lead(min(done + 16, total)) - done)
+
+    with Writer(tmp_path / "run.jsonl") as writer:
+        run(Run([Backend("numpy")], cases(*[RIGHT] * 40)), writer, look)
+    assert asked["most"] == 16
+    assert [r.case for r in read(tmp_path / "run.jsonl").results] == [c.id for c in cases(*[RIGHT] * 40)]
+
+
+def test_nothing_is_put_ahead_where_failures_are_put_to_a_backend_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead, seen = _counted(monkeypatch), list[int]()
+    with Writer(tmp_path / "run.jsonl") as writer:
+        plan = Run([Backend("numpy")], cases(*[RIGHT] * 4), beside=Backend("numpy", "manual"))
+        run(plan, writer, lambda done, *_: seen.append(lead(done)))
+    assert seen == [1, 2, 3, 4]
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], int]:
+    """Return a function that waits until so many requests were put, as long as the others take, and counts them."""
+    put, ask = [0], Worker.ask
+
+    def counting(worker: Worker, request: Request) -> Outcome:
+        put[0] += 1
+        return ask(worker, request)
+
+    def count(expected: int) -> int:
+        end = time.monotonic() + 10
+        while put[0] < expected and time.monotonic() < end:
+            time.sleep(0.001)
+        return put[0]
+
+    monkeypatch.setattr(Worker, "ask", counting)
+    return count
+
+
+def test_a_question_is_let_go_when_it_is_judged(tmp_path: Path) -> None:
+    """Of the questions that are in memory at most one was certified and not judged."""
+    held: list[int] = []
+
+    def look(*_: object) -> None:
+        held.append(sum(isinstance(one, Question) and bool(one._answers) for one in gc.get_objects()))
+
+    gc.collect()
+    with Writer(tmp_path / "run.jsonl") as writer:
+        run(Run([Backend("numpy")], cases(*[RIGHT] * 40)), writer, look)
+    assert max(held) - min(held) <= 1

@@ -311,6 +311,20 @@ def test_close_ends_a_child_that_does_not_leave_by_itself(make: Make) -> None:
     assert gone(process)
 
 
+def test_a_child_that_is_dismissed_leaves_by_itself_and_can_be_closed_afterwards(make: Make) -> None:
+    worker = make()
+    process = pid(worker)
+    assert isinstance(ask(worker, 0), Produced)
+    worker.dismiss()
+    worker.dismiss()  # twice does no harm
+    end = time.monotonic() + 30
+    while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z" and time.monotonic() < end:
+        time.sleep(0.01)
+    assert time.monotonic() < end, "it was not killed, and did not leave"
+    worker.close()
+    assert gone(process)
+
+
 def test_stop_ends_what_is_under_way_and_nothing_is_started_again(make: Make, tmp_path: Path) -> None:
     worker = make(timeout=30.0)
     process = pid(worker)
