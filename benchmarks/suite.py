@@ -33,7 +33,7 @@ def name(process: psutil.Process) -> str:
 def measure(command: list[str], environment: dict[str, str]) -> tuple[float, dict[str, float]]:
     """Return the wall and the CPU seconds of each process, user and system, up to half a second before its end."""
     began, cpu = time.monotonic(), dict[str, float]()
-    running = psutil.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    running = psutil.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     while running.poll() is None:
         for one in (running, *running.children()):
             try:
