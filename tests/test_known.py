@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import pytest
 
+from lossparity.answers import catalogue, pairs
 from lossparity.known import KINDS, Deviation, apply, unmatched
 from lossparity.model import Verdict
-from lossparity.plans import Finding, Question
+from lossparity.plans import Finding
 from lossparity.registry import known_deviations, registered
 from lossparity.suite import built_in, load
 
@@ -135,13 +135,7 @@ def test_a_declaration_that_matches_no_check_is_found() -> None:
 
 
 def test_every_declared_deviation_matches_a_built_in_check() -> None:
-    names = list(registered())
-    questions = [Question(case, fmt) for suite in load([built_in()]) for case in suite.cases for fmt in case.formats]
-    pairs = [
-        (f"{question.case.id}/{question.format}@{name}", quantity)
-        for question, name in itertools.product(questions, names)
-        for quantity in ("value", *(("gradient",) if question.case.gradient else ()))
-    ]
+    every = catalogue([case for suite in load([built_in()]) for case in suite.cases])
     known = known_deviations({"numpy", "torch", "tensorflow", "jax"})
     assert known, "there are some"
-    assert unmatched(known, pairs) == []
+    assert unmatched(known, pairs(every, known, list(registered()))) == []

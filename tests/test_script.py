@@ -81,18 +81,18 @@ CHECKS = {
         "special-values/plus-infinity-log/bfloat16@tensorflow.manual",
     ],
     "numpy.scipy": [
-        "extreme-logits/plus-infinity-log/float32@numpy.scipy",
-        "class-axis/images/float16@numpy.scipy",
+        "special-values/plus-infinity-log/float32@numpy.scipy",
+        "softmax/images/float16@numpy.scipy",
     ],
     "torch.keras": [
         "worked-example/cross-entropy/float64@torch.keras",
         "worked-example/smoothed/bfloat16@torch.keras",
-        "weights-and-ignored/ignored-by-default/reduction=none/float32@torch.keras",
+        "ignore-index/by-default/reduction=none/float32@torch.keras",
         "worked-example/one-hot/float16@torch.keras",
     ],
     "tensorflow.keras": [
-        "extreme-logits/masked-without-mass/float64@tensorflow.keras",
-        "weights-and-ignored/ignored/label_smoothing=0/reduction=mean/float16@tensorflow.keras",
+        "probability-targets/masked-without-mass/float64@tensorflow.keras",
+        "ignore-index/ignored/label_smoothing=0/reduction=mean/float16@tensorflow.keras",
         "invalid-targets/too-large/reduction=sum/float32@tensorflow.keras",
     ],
     "jax.keras": [
@@ -101,7 +101,7 @@ CHECKS = {
         "worked-example/exp/float32@jax.keras",
     ],
     "jax.optax": [
-        "extreme-logits/sixty-thousand-loss/float32@jax.optax",
+        "cross-entropy/sixty-thousand/float32@jax.optax",
         "worked-example/smoothed/float16@jax.optax",
         "worked-example/cross-entropy/bfloat16@jax.optax",
         "invalid-targets/too-large/reduction=mean/float64@jax.optax",

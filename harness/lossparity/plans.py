@@ -276,9 +276,10 @@ class Question:
         if not found:
             said = "returned a result where the spec wants an exception"
             return Finding(quantity, Verdict.FAIL, "produced", "no-raise", message=said, got=got)
-        if self.case.one_of and found[0].verdict is Verdict.FAIL:
-            return replace(found[0], message=_of_none(found[0], self.case.one_of))
-        return found[0]
+        best = min(found, key=_grade)
+        if self.case.one_of and best.verdict is Verdict.FAIL:
+            return replace(best, message=_of_none(best, self.case.one_of))
+        return best
 
     def _named(self, choice: str, quantity: Quantity, got: Array) -> str:
         """Name a choice by what was got, where the results that are permitted are judged alike."""
@@ -339,6 +340,11 @@ def _unscaled(gradient: Array, scale: float) -> Array:
 def _of_none(finding: Finding, permitted: Sequence[str]) -> str:
     said = f"none of what is permitted: {', '.join(permitted)}"
     return f"{said}; {finding.message}" if finding.message else said
+
+
+def _grade(finding: Finding) -> int:
+    assert finding.judgement is not None
+    return finding.judgement.grade.rank
 
 
 def _distance(finding: Finding) -> tuple[int, float]:
