@@ -623,7 +623,7 @@ def test_known_update_prints_a_diff_and_writes_only_when_told(folder: Path) -> N
     path = recorded(**{'"cause":"nan"': '"cause":"inf"', '"verdict":"known"': '"verdict":"fail"'})
     got = lossparity("known", "--update", str(path))
     assert got.exit_code == 0, got.output
-    assert '-      - "half-precision/exp-overflow*#*"\n' in got.output
+    assert re.search(r'^-      - "half-precision/exp-overflow.*"$', got.output, flags=re.MULTILINE)
     assert "+    reason: >-\n+      TODO: say why." in got.output
     assert "  new, without a reason yet: numpy.manual/by-hand-nan-nan/inf\n" in got.output
     assert own.read_bytes() == before

@@ -43,6 +43,8 @@ HALF = {
     "in_torch.wrong:ignored_pulled",
     "in_jax.wrong:one_maximum",
 }
+# In binary64, and in few results, less precise exponentials explain these as well.
+COARSE = {"conventions:epsilon_in_binary32", "narrowing:saved_in_binary16"}
 # Causes that are relations not kept.
 RELATED = {relation.cause for relation in RELATIONS.values()}
 # What the catalogue has no name for, and the diagnosis gives one all the same: that of a mistake which gives the same
@@ -110,6 +112,9 @@ def test_a_liar_is_named_by_its_cause(liar: Liar, operation: str, few: bool) -> 
         return
     if liar.name == RAISES and operation == "cross_entropy":
         assert [one.id for one in found] == ["raises IndexError: a target is outside [N, N) …"]
+        return
+    if few and liar.name in COARSE:
+        assert {one.id for one in found} <= {*liar.cause, "fast-exp"}, said
         return
     assert found[0].id in liar.cause, said
     named = sum(len(one.members) for one in found if one.id in liar.cause)
