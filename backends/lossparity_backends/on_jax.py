@@ -40,11 +40,12 @@ class Jax:
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def pin(self) -> Mapping[str, str]:
-        """64-bit types, full precision of products, and compiled operations kept between runs."""
+        """64-bit types, full precision of products, and compiled operations kept between runs, without source lines."""
         base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
         jax.config.update("jax_compilation_cache_dir", str(Path(base) / "lossparity" / "jax"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_default_matmul_precision", "highest")
+        jax.config.update("jax_traceback_in_locations_limit", 0)
         return {"x64": "enabled", "matmul precision": "highest"}
 
     def describe(self) -> Mapping[str, str]:

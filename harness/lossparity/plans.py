@@ -145,6 +145,11 @@ class Question:
         own = Part(self.arrays, self.case.keywords)
         return (own, *self.relation.others(own)) if self.relation else (own,)
 
+    @property
+    def elements(self) -> int:
+        """How many elements the inputs of all calls have together."""
+        return sum(array.data.size for part in self.parts for array in part.arrays.values())
+
     def put_to(self, backend: Backend) -> bool:
         """Whether it is for a backend: compiled modes get the tagged cases only, and some relations are about them."""
         return self.case.compiled if backend.mode else not (self.relation and self.relation.compiled)

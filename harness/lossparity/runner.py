@@ -1,6 +1,6 @@
 """A run: every chosen case in every format put to every backend, judged as the answers come, and recorded.
 
-The workers answer side by side, a few questions ahead of the parent, which computes the reference and judges in the
+The workers answer side by side, some questions ahead of the parent, which computes the reference and judges in the
 order of the questions. Nothing that was judged is lost when a worker dies or the run is interrupted: every check is in
 the record before the next one is judged.
 """
@@ -41,7 +41,7 @@ Answers = list[tuple[Backend, list[Outcome] | WorkerStopped]]
 _Serving = tuple[Worker, list[Backend], ThreadPoolExecutor]
 _Put = tuple[Question, list[Future[tuple[Worker, Answers]]]]
 
-_AHEAD = 16  # questions that workers may be ahead of the judging; their inputs and outcomes are in memory
+_AHEAD = 2**23  # elements, of inputs times backends, that workers may be ahead of the judging: tens of megabytes
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
         ready = [
             (worker, backends, threads.enter_context(ThreadPoolExecutor(1)))
             for worker, backends in workers.items()
-            if _introduce(worker, {b: sum(b in plan.asked(q) for q in questions) for b in backends}, writer, summary)
+            if _introduce(worker, {b: sum(q.put_to(b) for q in questions) for b in backends}, writer, summary)
         ]
         judged = Judged(plan.known, plan.threshold, plan.beside, writer, summary, plan.told)
         for question, asked in _asked(plan, questions, ready):
@@ -200,7 +200,8 @@ def _asked(plan: Run, questions: list[Question], ready: Sequence[_Serving]) -> I
     Some are put ahead of the one that is yielded, but none where what fails is put to a backend beside: a worker has
     one call under way at a time.
     """
-    ahead: deque[_Put] = deque()
+    ahead: deque[tuple[_Put, int]] = deque()
+    held = 0
     questions.reverse()
     while questions:
         question = questions.pop()  # nothing of it is kept once it is judged
@@ -209,11 +210,13 @@ def _asked(plan: Run, questions: list[Question], ready: Sequence[_Serving]) -> I
             thread.submit(_ask, worker, [(b, question.requests(b)) for b in own if b in backends])
             for worker, own, thread in ready
         ]
-        ahead.append((question, answers))
-        if plan.beside or len(ahead) > _AHEAD:
-            yield ahead.popleft()
+        ahead.append(((question, answers), question.elements * len(backends)))
+        held += ahead[-1][1]
+        while ahead and (plan.beside or held > _AHEAD):
+            held -= ahead[0][1]
+            yield ahead.popleft()[0]
     while ahead:
-        yield ahead.popleft()
+        yield ahead.popleft()[0]
 
 
 def _ask(worker: Worker, requests: list[tuple[Backend, tuple[Request, ...]]]) -> tuple[Worker, Answers]:
