@@ -260,11 +260,13 @@ class TestRefused:
 
 def test_what_is_exported_is_loaded_on_first_use() -> None:
     import lossparity.api
+    import lossparity.conforming
     import lossparity.explaining
 
-    assert set(lossparity.__all__) == {"assert_conforms", "check", "explain"}
+    assert set(lossparity.__all__) == {"assert_conforms", "check", "conforms", "explain"}
     assert lossparity.check is lossparity.api.check
     assert lossparity.assert_conforms is lossparity.api.assert_conforms
+    assert lossparity.conforms is lossparity.conforming.conforms
     assert lossparity.explain is lossparity.explaining.explain
     with pytest.raises(AttributeError, match="has no attribute 'chek'"):
         _ = lossparity.chek

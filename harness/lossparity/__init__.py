@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lossparity.api import assert_conforms, check
+    from lossparity.conforming import conforms
     from lossparity.explaining import explain
 
-__all__ = ["assert_conforms", "check", "explain"]
+__all__ = ["assert_conforms", "check", "conforms", "explain"]
 
 __version__ = "0.1.0.dev0"
 _PLACES = {
     "assert_conforms": "lossparity.api",
     "check": "lossparity.api",
+    "conforms": "lossparity.conforming",
     "explain": "lossparity.explaining",
 }
 

@@ -6,7 +6,7 @@ import os
 import pickle
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,15 @@ from lossparity.reference.conventions import convention as read_convention
 from lossparity.spec import FORMAT_ALIASES
 from lossparity.target import Target
 
-__all__ = ["assert_conforms", "check"]
+__all__ = [
+    "assert_conforms",
+    "check",
+    "chosen_cases",
+    "format_named",
+    "grade_named",
+    "pickled",
+    "wanted",
+]
 
 _GRADES = ("exact", "faithful", "tight", "loose")
 
@@ -50,7 +58,7 @@ def check(
     known: str | Path | None = None,
     dump: str | Path | None = None,
     record: str | Path | None = None,
-    timeout: float = 60.0,
+    timeout: float = checking.SECONDS,
     cache: bool = True,
 ) -> Checked:
     """Judge a function under the suite, as `lossparity check` does, and return how it ended.
@@ -68,29 +76,70 @@ def check(
         )
     if fault := floating.self_test():
         raise LossparityError(fault)
-    grade = _grade(min_grade)
-    paths = [Path(one) for one in _several(cases, Path)]
-    formats = tuple(_format(one) for one in _several(format, str))
-    chosen = _cases(paths, [*_several(case, str)], formats)
     with tempfile.TemporaryDirectory() as scratch:
-        where = function if isinstance(function, str) else _pickled(function, Path(scratch) / "function.pickle")
-        wanted = Wanted(
-            target=Target(where, operation, dict(map or {}), str(returns), inplace_ok, tuple(supports)),
-            cases=chosen,
+        where = function if isinstance(function, str) else pickled(function, Path(scratch) / "function.pickle")
+        asked = wanted(
+            where,
+            operation,
             framework=framework,
             device=device,
             mode=mode,
-            formats=formats,
-            min_grade=grade,
-            convention=read_convention(convention) if convention else SPEC,
-            known=Path(known) if known else None,
+            map=map,
+            returns=returns,
+            inplace_ok=inplace_ok,
+            supports=supports,
+            convention=convention,
+            case=case,
+            cases=cases,
+            format=format,
+            min_grade=min_grade,
             min_coverage=min_coverage,
+            known=known,
             timeout=timeout,
-            dump=Path(dump) if dump else None,
-            paths=paths,
-            command="lossparity.check",
         )
-        return _checked(wanted, Path(record) if record else Path(scratch) / "run.jsonl", cache)
+        asked = replace(asked, dump=Path(dump) if dump else None)
+        return _checked(asked, Path(record) if record else Path(scratch) / "run.jsonl", cache)
+
+
+def wanted(
+    where: str,
+    operation: str = "cross_entropy",
+    *,
+    framework: str = "numpy",
+    device: str = "cpu",
+    mode: str = "eager",
+    map: Mapping[str, str] | None = None,  # noqa: A002 - as the option is called
+    returns: str | int = "",
+    inplace_ok: bool = False,
+    supports: Iterable[str] = (),
+    convention: str = "",
+    case: str | Iterable[str] = (),
+    cases: str | Path | Iterable[str | Path] = (),
+    format: str | Iterable[str] = (),  # noqa: A002 - as the option is called
+    min_grade: str | None = None,
+    min_coverage: float = checking.LEAST_COVERAGE,
+    known: str | Path | None = None,
+    timeout: float = checking.SECONDS,
+) -> Wanted:
+    """Return what is to be checked, in the words of `check`, and by what; UsageError for what is not understood."""
+    grade = grade_named(min_grade)
+    paths = [Path(one) for one in _several(cases, Path)]
+    formats = tuple(format_named(one) for one in _several(format, str))
+    return Wanted(
+        target=Target(where, operation, dict(map or {}), str(returns), inplace_ok, tuple(supports)),
+        cases=chosen_cases(paths, [*_several(case, str)], formats),
+        framework=framework,
+        device=device,
+        mode=mode,
+        formats=formats,
+        min_grade=grade,
+        convention=read_convention(convention) if convention else SPEC,
+        known=Path(known) if known else None,
+        min_coverage=min_coverage,
+        timeout=timeout,
+        paths=paths,
+        command="lossparity.check",
+    )
 
 
 def assert_conforms(function: Callable[..., Any] | str, operation: str = "cross_entropy", **options: Any) -> None:
@@ -103,7 +152,8 @@ def assert_conforms(function: Callable[..., Any] | str, operation: str = "cross_
         raise AssertionError(f"{operation} does not conform\n\n{found}")
 
 
-def _format(name: str) -> str:
+def format_named(name: str) -> str:
+    """Return the format of a name or alias; UsageError for any other."""
     known = [*FORMATS, *FORMAT_ALIASES]
     if name not in known:
         raise UsageError(f"unknown format {name!r}", hint=suggest(name, known, "format"))
@@ -114,22 +164,30 @@ def _several(given: Any, kind: type) -> Iterable[Any]:
     return (given,) if isinstance(given, (str, kind)) else given
 
 
-def _grade(name: str | None) -> Grade | None:
+def grade_named(name: str | None) -> Grade | None:
+    """Return the lowest grade that passes, where one is named; UsageError for any other name."""
     if name is not None and name not in _GRADES:
         raise UsageError(f"unknown grade {name!r}", hint=suggest(name, _GRADES, "grade"))
     return Grade(name) if name else None
 
 
-def _cases(paths: list[Path], globs: list[str], formats: tuple[str, ...]) -> list[Case]:
-    found = [one for each in suite.load(paths or [suite.built_in()]) for one in each.cases]
-    chosen = [one for one in suite.select(found, globs) if not formats or set(formats) & set(one.formats)]
+def chosen_cases(paths: Sequence[Path], globs: Sequence[str], formats: Sequence[str]) -> list[Case]:
+    """Return the cases of files and folders (the built-in ones where none is given) that globs and formats choose.
+
+    UsageError when none is left.
+    """
+    found = [one for each in suite.load(list(paths) or [suite.built_in()]) for one in each.cases]
+    chosen = [one for one in suite.select(found, list(globs)) if not formats or set(formats) & set(one.formats)]
     if not chosen:
         raise UsageError("no case is left to run", hint=f"none of the selected cases is in {', '.join(formats)}")
     return chosen
 
 
-def _pickled(function: Callable[..., Any], to: Path) -> str:
-    """Write a function for the child, with the folders that its modules are found in; return how it is named."""
+def pickled(function: Callable[..., Any], to: Path, places: Iterable[str] = ()) -> str:
+    """Write a function for the child, with the folders that its modules are found in; return how it is named.
+
+    `places` are such folders beside those of `sys.path`. UsageError where the function cannot be sent.
+    """
     import cloudpickle
 
     try:
@@ -139,14 +197,15 @@ def _pickled(function: Callable[..., Any], to: Path) -> str:
             f"the function cannot be sent to another process: {type(error).__name__}: {error}",
             hint="put it at the top of a module, and what it needs inside of it",
         ) from None
-    to.write_bytes(pickle.dumps([str(Path(one).absolute()) for one in sys.path]) + text)
+    folders = [str(Path(one).absolute()) for one in (*sys.path, *places)]
+    to.write_bytes(pickle.dumps(folders) + text)
     return f"pickle:{to}"
 
 
-def _checked(wanted: Wanted, record: Path, cache: bool) -> Checked:
+def _checked(asked: Wanted, record: Path, cache: bool) -> Checked:
     def progress(_done: int, _total: int, _summary: Summary) -> None:
         """A program watches nothing."""
 
     with Writer(record) as writer, Cache() as kept:
         remember = kept.remember if cache else computed
-        return checking.check(replace(wanted, remember=remember), writer, progress, silent)
+        return checking.check(replace(asked, remember=remember), writer, progress, silent)

@@ -18,7 +18,7 @@ from lossparity.plans import Question
 from lossparity.record import Cause, Result
 from lossparity.spec import CLAUSES
 
-__all__ = ["Advice", "failure", "number", "progress", "summary", "wrapped"]
+__all__ = ["Advice", "failure", "inputs_of", "number", "progress", "summary", "wrapped"]
 
 _DIGITS = {"float64": 17, "float32": 9, "bfloat16": 4, "float16": 5}
 _MOST_FAILURES = 10
@@ -161,7 +161,7 @@ def _cause(n: int, cause: Cause, simplest: Result, question: Question | None, ad
         yield from wrapped("the framework's own function fails there too", "   ")
     yield from _failure(simplest, "   ")
     if question is not None:
-        yield from wrapped(_inputs(question), "       ", "     ")
+        yield from wrapped(inputs_of(question), "       ", "     ")
     if cause.ulp is not None and cause.ulp <= _NEAR:
         yield f"     explained to {cause.ulp:.2g} ulp"
     for line in advice(simplest):
@@ -170,7 +170,8 @@ def _cause(n: int, cause: Cause, simplest: Result, question: Question | None, ad
         yield f"     intended? judge by it: --convention {cause.convention}"
 
 
-def _inputs(question: Question) -> str:
+def inputs_of(question: Question) -> str:
+    """List the inputs and keywords of a question, large arrays by their shape."""
     given = [f"{name} {_array(array)}" for name, array in question.arrays.items() if name != "upstream"]
     stated = [f"{name}={value}" for name, value in question.case.keywords.items()]
     return "inputs: " + ", ".join((*given, *stated))

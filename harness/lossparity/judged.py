@@ -17,7 +17,7 @@ from lossparity.known import Deviation, apply
 from lossparity.lines import result_line
 from lossparity.model import Backend, Grade, Outcome, Verdict
 from lossparity.plans import Finding, Question
-from lossparity.record import Cause, NotTested, Result, Writer
+from lossparity.record import Appends, Cause, Choice, Footer, NotTested, Result
 from lossparity.spec import CLAUSES
 from lossparity.target.supports import NOT_DECLARED
 from lossparity.workers import Worker, WorkerStopped
@@ -99,6 +99,16 @@ class Summary:
         if self.judged == 0 or self.broken or any(name in named for name in self.missing):
             self.exit_code = 3
 
+    def footer(self, seconds: float) -> Footer:
+        """Return it as the last line of a record of a run that took so long."""
+        counts = {verdict.value: n for verdict, n in self.counts.items()}
+        choices = [
+            Choice(clause, backend, dict(chosen))
+            for clause, by_backend in sorted(self.choices.items())
+            for backend, chosen in by_backend.items()
+        ]
+        return Footer(counts, self.not_tested, round(seconds, 3), self.exit_code, self.causes, choices)
+
 
 @dataclass
 class _Gathered:
@@ -109,13 +119,16 @@ class _Gathered:
     passing: set[str] = field(default_factory=set)
     weak: dict[bool, list[tuple[tuple[int, ...], str]]] = field(default_factory=lambda: {True: [], False: []})
 
-    def causes(self) -> Iterator[Cause]:
-        """Yield the causes of failures, the most telling first, and then those of weak passes."""
+    def causes(self, whole: bool) -> Iterator[Cause]:
+        """Yield the causes of failures, the most telling first, and then those of weak passes.
+
+        What is said of failures against passes is left out where this is not the `whole` run.
+        """
         for one in diagnosis.causes(self.failed, self.diagnoser.contradicted):
             keys = [member.key for member in one.members]
-            where = one.exactly_where(self.passing)
+            where = one.exactly_where(self.passing) if whole else []
             said = f"{one.said}; exactly where {' and '.join(where)}" if where else one.said
-            said += _CONTRADICTED if one.contradicted else ""
+            said += _CONTRADICTED if one.contradicted and whole else ""
             yield Cause(one.id, said, keys, True, one.ulp, one.convention, one.shared)
         for zeroed, (name, said) in ((True, _ZEROED), (False, _WEAK)):
             if self.weak[zeroed]:
@@ -132,7 +145,7 @@ class Judged:
     known: Sequence[Deviation]
     threshold: Grade
     beside: Backend | None
-    writer: Writer
+    writer: Appends
     summary: Summary
     told: Told
     _concerning: dict[Backend, list[Deviation]] = field(default_factory=dict)
@@ -169,11 +182,11 @@ class Judged:
         for line in lines:
             self.summary.add(line)
 
-    def finish(self) -> None:
-        """Group what failed by its causes, and count what was left undone."""
+    def finish(self, *, whole: bool = True) -> None:
+        """Group what failed by its causes, and count what was left undone; `whole` unless others judge the rest."""
         for (backend, reason), checks in self._left.items():
             self.summary.not_tested.append(NotTested(backend, reason, checks))
-        self.summary.causes = [cause for gathered in self._gathered.values() for cause in gathered.causes()]
+        self.summary.causes = [cause for gathered in self._gathered.values() for cause in gathered.causes(whole)]
 
     def _shared(self, question: Question, worker: Worker, flushed: bool) -> dict[str, str]:
         """Return how the framework's own function fails at a question, by quantity."""

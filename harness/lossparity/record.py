@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import msgspec
 
@@ -16,6 +17,7 @@ from lossparity.errors import UsageError
 
 __all__ = [
     "VERSION",
+    "Appends",
     "CaseLine",
     "Cause",
     "Choice",
@@ -31,6 +33,8 @@ __all__ = [
     "Window",
     "Worst",
     "Writer",
+    "decode",
+    "encode",
     "read",
 ]
 
@@ -233,6 +237,24 @@ class Record:
     def complete(self) -> bool:
         """Whether the run came to its end."""
         return self.footer is not None and not self.broken
+
+
+def encode(line: Line) -> str:
+    """Return a line as text, without its end."""
+    return _encoder.encode(line).decode()
+
+
+def decode(text: str) -> Line:
+    """Read what `encode` wrote."""
+    return _decoder.decode(text)
+
+
+class Appends(Protocol):
+    """Takes lines of a record in their order: a file of them, or whoever passes them on."""
+
+    def append(self, *lines: Line) -> None:
+        """Take lines that belong together."""
+        ...
 
 
 class Writer:

@@ -23,7 +23,7 @@ from lossparity.known import Deviation
 from lossparity.lines import case_line
 from lossparity.model import Backend, Case, Grade, Outcome, Request
 from lossparity.plans import Question
-from lossparity.record import VERSION, Choice, Environment, Footer, Header, NotTested, Writer
+from lossparity.record import VERSION, Appends, Environment, Header, NotTested, Writer
 from lossparity.reference import Remember, computed
 from lossparity.reference.conventions import SPEC, Convention
 from lossparity.registry import registered
@@ -31,7 +31,7 @@ from lossparity.suite import digest
 from lossparity.target import Target
 from lossparity.workers import Worker, WorkerStopped
 
-__all__ = ["UNTAGGED", "Run", "run", "workers_for"]
+__all__ = ["UNTAGGED", "Answers", "Run", "ask", "introduce", "prepare", "run", "workers_for"]
 
 UNTAGGED = "compiled modes run only the cases that are tagged `compiled: true`"
 
@@ -149,11 +149,11 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
         ready = [
             (worker, backends, threads.enter_context(ThreadPoolExecutor(1)))
             for worker, backends in workers.items()
-            if _introduce(worker, {b: sum(q.put_to(b) for q in questions) for b in backends}, writer, summary)
+            if introduce(worker, {b: sum(q.put_to(b) for q in questions) for b in backends}, writer, summary)
         ]
         judged = Judged(plan.known, plan.threshold, plan.beside, writer, summary, plan.told)
         for question, asked in _asked(plan, questions, ready):
-            _prepare(question)
+            prepare(question)
             writer.append(case_line(question))
             for future in asked:
                 worker, answers = future.result()
@@ -163,19 +163,15 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
             progress(done, total, summary)
         judged.finish()
     summary.finish(plan.named, strict_known=plan.strict_known, strict_undecided=plan.strict_undecided)
-    seconds = round(time.monotonic() - began, 3)
-    counts = {verdict.value: n for verdict, n in summary.counts.items()}
-    choices = [
-        Choice(clause, backend, dict(chosen))
-        for clause, by_backend in sorted(summary.choices.items())
-        for backend, chosen in by_backend.items()
-    ]
-    writer.append(Footer(counts, summary.not_tested, seconds, summary.exit_code, summary.causes, choices))
+    writer.append(summary.footer(time.monotonic() - began))
     return summary
 
 
-def _introduce(worker: Worker, checks: Mapping[Backend, int], writer: Writer, summary: Summary) -> bool:
-    """Record a worker's account of itself; false when it is not there, and none of its checks can be made."""
+def introduce(worker: Worker, checks: Mapping[Backend, int], writer: Appends, summary: Summary) -> bool:
+    """Record a worker's account of itself; false when it is not there, and none of its `checks` can be made.
+
+    UsageError when that is the fault of a user's function.
+    """
     first = next(iter(checks))
     entry = registered().get(first.implementation)
     name = str(replace(Backend.parse(entry.environment if entry else first.framework), device=first.device))
@@ -207,7 +203,7 @@ def _asked(plan: Run, questions: list[Question], ready: Sequence[_Serving]) -> I
         question = questions.pop()  # nothing of it is kept once it is judged
         backends = plan.asked(question)
         answers = [
-            thread.submit(_ask, worker, [(b, question.requests(b)) for b in own if b in backends])
+            thread.submit(ask, worker, [(b, question.requests(b)) for b in own if b in backends])
             for worker, own, thread in ready
         ]
         ahead.append(((question, answers), question.elements * len(backends)))
@@ -219,7 +215,8 @@ def _asked(plan: Run, questions: list[Question], ready: Sequence[_Serving]) -> I
         yield ahead.popleft()[0]
 
 
-def _ask(worker: Worker, requests: list[tuple[Backend, tuple[Request, ...]]]) -> tuple[Worker, Answers]:
+def ask(worker: Worker, requests: list[tuple[Backend, tuple[Request, ...]]]) -> tuple[Worker, Answers]:
+    """Make the calls of some backends of a worker, one after the other; return what each answered."""
     answers: Answers = []
     for backend, calls in requests:
         try:
@@ -229,7 +226,7 @@ def _ask(worker: Worker, requests: list[tuple[Backend, tuple[Request, ...]]]) ->
     return worker, answers
 
 
-def _prepare(question: Question) -> None:
+def prepare(question: Question) -> None:
     """Compute the certified answers while the workers are busy."""
     for quantity in question.quantities:
         for choice in question.alternatives:
