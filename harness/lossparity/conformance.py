@@ -54,6 +54,7 @@ class _Checks(pytest.Collector):
     label = ""
     least: float | None = None
     _asking: Session | None = None
+    _refused: LossparityError | None = None
     _header = ""
 
     @abstractmethod
@@ -68,6 +69,7 @@ class _Checks(pytest.Collector):
         """Yield an item for each check, those of one question side by side."""
         self.plan = self.planned()
         questions, _ = self.plan.questions()
+        self._collected = Counter(backend for question in questions for backend in self.plan.asked(question))
         for question in questions:
             for backend in self.plan.asked(question):
                 check: Check = Check.from_parent(
@@ -75,16 +77,11 @@ class _Checks(pytest.Collector):
                 )
                 yield check
 
-    def setup(self) -> None:
-        """Start the workers of those backends that are asked at all."""
-        self._asking = Session(self.plan, self._counted(), self.label)
-        self._header = encode(_header(self.plan, self.config))
-
     def teardown(self) -> None:
         """End the workers, and keep what they came to for the end of the session."""
         if self._asking is not None:
             causes, left = self._asking.close()
-            counted = {self._asking.named(backend): n for backend, n in self._counted().items()}
+            counted = {self._asking.named(backend): n for backend, n in self._collected.items()}
             least = {} if self.least is None else dict.fromkeys(counted, self.least)
             self.config.stash.setdefault(ACCOUNTS, []).append(Account(causes, left, counted, least).to_json())
             self._asking = None
@@ -94,8 +91,20 @@ class _Checks(pytest.Collector):
         return Counter(one.backend for one in self.session.items if isinstance(one, Check) and one.checks is self)
 
     def ask(self, item: Check) -> Asked:
-        """Judge an item; the next of them is put to its worker meanwhile."""
-        assert self._asking is not None
+        """Judge an item; the next of them is put to its worker meanwhile.
+
+        The workers of those backends that are asked at all start with the first. This project's errors where they
+        cannot: not in `setup`, of whose errors pytest shows the traceback.
+        """
+        if self._refused is not None:
+            raise self._refused
+        if self._asking is None:
+            try:
+                self._asking = Session(self.plan, self._counted(), self.label)
+            except LossparityError as error:
+                self._refused = error
+                raise
+            self._header = encode(_header(self.plan, self.config))
         following = item.stash[FOLLOWING]
         mine = isinstance(following, Check) and following.checks is self
         ahead = (following.question, following.backend) if isinstance(following, Check) and mine else None
@@ -266,13 +275,8 @@ class Check(pytest.Item):
             pytest.xfail("; ".join(dict.fromkeys(f"{one.deviation}: {one.message}" for one in known)))
             raise Nonconforming(self._said(asked))  # where pytest was told --runxfail
         if verdicts != {Verdict.PASS}:
-            pytest.skip(
-                "; ".join(
-                    f"{one.quantity} {one.verdict}: {one.message}"
-                    for one in asked.results
-                    if one.verdict != Verdict.PASS.value
-                )
-            )
+            left = (f"{one.verdict}: {one.message}" for one in asked.results if one.verdict != Verdict.PASS.value)
+            raise pytest.skip.Exception("; ".join(dict.fromkeys(left)), _use_item_location=True)
 
     def _said(self, asked: Asked) -> str:
         lines: list[str] = []
@@ -291,5 +295,5 @@ class Check(pytest.Item):
         return _plain(excinfo) or super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Return where it stands and how it is called."""
-        return self.path, None, self.name
+        """Return where it is and the headline of a failure, which is not to be taken for a dotted name."""
+        return self.path, 0, f"check {self.name}"

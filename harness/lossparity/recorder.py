@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from lossparity.judged import Summary
+from lossparity.model import Verdict
 from lossparity.record import CaseLine, Cause, Environment, Header, NotTested, Result, Writer, decode
 
 __all__ = ["Account", "Recorder", "merged"]
@@ -131,7 +132,7 @@ def merged(accounts: Iterable[Iterable[Cause]], failures: Iterable[Result]) -> l
         key = cause.id, cause.failing, cause.results[0].rpartition("@")[2].rpartition("#")[0]
         found[key] = _both(found[key], cause) if key in found else cause
     grouped = {key for cause in found.values() for key in cause.results}
-    untold = [result.key for result in failures if result.key not in grouped]
+    untold = [one.key for one in failures if Verdict(one.verdict).failing and one.key not in grouped]
     causes = [*found.values(), *([Cause(*_UNTOLD, untold)] if untold else [])]
     return sorted(causes, key=lambda c: (not c.failing, c.shared, c.id.startswith(_NAMELESS), -len(c.results)))
 
