@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+import installed as installing
 
 # Text is wrapped to the terminal, which pytest-xdist makes one of 80 columns up for its workers.
 os.environ.pop("COLUMNS", None)
@@ -30,3 +33,19 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOSSPARITY_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the wheel of lossparity and those of what it and its tests need, built once a run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "wheelhouse"
+    folder.mkdir(exist_ok=True)
+    with installing.alone(folder):
+        return folder if any(folder.glob("*.whl")) else installing.wheels(folder, installing.ROOT, *installing.TOOLS)
+
+
+@pytest.fixture(scope="session")
+def installed(wheelhouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the programs of a new environment with lossparity, pytest and pytest-xdist; nothing is added to it."""
+    return installing.environment(wheelhouse, tmp_path_factory.mktemp("installed") / "venv")

@@ -65,9 +65,9 @@ def check(
 
     `function` is a callable of the spec's contract (docs/checking.md), or a text that names one as the command does. It
     is pickled with cloudpickle and called in a process of its own, so that a crash or a hang costs one check. The
-    other arguments are the command's options: `case` globs of case ids, `cases` files or folders, `format` the only
-    formats, `supports` and `map` what the contract says. Raises UsageError for what is not understood, UnavailableError
-    where framework or device is absent; a finding is never an exception.
+    other arguments are the command's options: `case` globs of case ids, `cases` files, folders or names of packs,
+    `format` the only formats, `supports` and `map` what the contract says. Raises UsageError for what is not
+    understood, UnavailableError where framework or device is absent; a finding is never an exception.
     """
     if os.environ.get("LOSSPARITY_CHILD"):
         raise UsageError(

@@ -7,8 +7,9 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from lossparity import __version__, floating
+from lossparity import __version__, floating, suite
 from lossparity.constants import EXP_ULPS, LANES, LOG_ULPS, Constant
+from lossparity.errors import UsageError
 from lossparity.formats import FORMATS
 from lossparity.model import Backend
 from lossparity.probe import Assumed, probe
@@ -59,6 +60,15 @@ def examine(*, probing: bool) -> Iterator[Line]:
     for name, entry in first.items():
         if not entry.available:
             yield Line(f"{name}: not installed; get it with: {' and '.join(map(_install, entry.missing))}")
+    yield from map(_pack, suite.packs())
+
+
+def _pack(name: str) -> Line:
+    try:
+        cases = sum(len(one.cases) for one in suite.pack(name))
+    except UsageError as error:
+        return Line(str(error), error.exit_code)
+    return Line(f"{name}: a pack of {cases} cases; --cases {name} takes them")
 
 
 def _install(module: str) -> str:

@@ -3,7 +3,8 @@
 An entry point of the group `lossparity.backends` is one backend: its name is `framework[.variant]`, its value the
 adapter's class. The framework's name is the module that must be importable; one of the group `lossparity.requires`, of
 the same name, names another that must be. Known deviations are data beside the adapter, in its top-level package:
-`known_deviations/FRAMEWORK.yaml`, and that of such another module.
+`known_deviations/FRAMEWORK.yaml`, and that of such another module. One of the group `lossparity.cases` is a pack of
+cases: its name is what it is asked for by, its value the package whose folder `cases` holds them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from lossparity.record import Record
 
 __all__ = [
     "Registered",
+    "case_packs",
     "compiler",
     "installed",
     "known_deviations",
@@ -209,10 +211,26 @@ def known_files() -> dict[str, Path | None]:
 
 
 def _folder(adapter: str) -> Path | None:
-    # find_spec of a top-level package runs none of it; an adapter that is a single module declares nothing.
-    spec = importlib.util.find_spec(adapter.partition(":")[0].partition(".")[0])
+    # An adapter that is a single module declares nothing.
+    package = _package(adapter.partition(":")[0].partition(".")[0])
+    return package / "known_deviations" if package else None
+
+
+def _package(name: str) -> Path | None:
+    # find_spec of a top-level package runs none of it.
+    spec = importlib.util.find_spec(name)
     places = list(spec.submodule_search_locations or []) if spec else []
-    return Path(places[0]) / "known_deviations" if places else None
+    return Path(places[0]) if places else None
+
+
+def case_packs() -> dict[str, Path | None]:
+    """Return where the cases of each registered pack are, or would be; None where its package is not importable."""
+    found: dict[str, Path | None] = {}
+    for point in sorted(importlib.metadata.entry_points(group="lossparity.cases")):
+        top, *below = point.value.split(".")
+        package = _package(top)
+        found[point.name] = package.joinpath(*below, "cases") if package else None
+    return found
 
 
 def read_known(path: Path) -> list[Deviation]:

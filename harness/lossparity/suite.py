@@ -1,6 +1,7 @@
 """The strict case files: where they are, what they hold, which cases a pattern selects, and their content hash.
 
-A case file that is not exactly as docs/writing-cases.md says is refused with its file, line and column.
+They are the built-in ones, a user's own, and those of packs, which other distributions bring. A case file that is not
+exactly as docs/writing-cases.md says is refused with its file, line and column.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from lossparity.casefile.reader import Defaults, read_cases, read_defaults
 from lossparity.casefile.values import fields, listing, text
 from lossparity.errors import UsageError, suggest
 from lossparity.model import Case, Numbers, Recipe
+from lossparity.registry import case_packs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Suite", "built_in", "digest", "load", "select"]
+__all__ = ["Suite", "built_in", "digest", "load", "pack", "packs", "select"]
 
 _NAME = re.compile(r"[a-z0-9-]+")
 
@@ -48,20 +50,57 @@ def built_in() -> Path:
     return package / "cases" if (package / "cases").is_dir() else package.parents[1] / "cases"
 
 
-def load(paths: Sequence[Path]) -> tuple[Suite, ...]:
-    """Read case files, and folders of them (`*.yaml` at any depth); a file reached twice is read once.
+def load(paths: Sequence[str | Path]) -> tuple[Suite, ...]:
+    """Read case files, folders of them (`*.yaml` at any depth), and packs by name; a file reached twice is read once.
 
-    UsageError, with file:line:column, at the first thing that is wrong; ids are unique over all files.
+    What exists as a file or folder is that, and no pack of its name. UsageError, with file:line:column, at the first
+    thing that is wrong; ids are unique over all files.
     """
-    suites: list[Suite] = []
     seen: dict[str, str] = {}
-    files = {file.resolve(): file for path in paths for file in _files(path)}
-    for path in files.values():
-        try:
-            suites.append(_read(path, seen))
-        except CaseError as error:
-            raise UsageError(error.message, where=f"{path}:{error.line}:{error.column}", hint=error.hint) from None
-    return tuple(suites)
+    done: set[Path] = set()
+    return tuple(one for given in paths for one in _suites(*_place(given), seen, done))
+
+
+def packs() -> tuple[str, ...]:
+    """Return the names of the packs of cases that are installed; nothing of them is read."""
+    return tuple(case_packs())
+
+
+def pack(name: str) -> tuple[Suite, ...]:
+    """Read the suites of an installed pack; UsageError, which names the pack, where they are not as they should be."""
+    return tuple(_suites(_pack(name), name, {}, set()))
+
+
+def _place(path: str | Path) -> tuple[Path, str]:
+    """Return where a file or folder is; or the folder of a pack, and its name."""
+    name, given = str(path), Path(path)
+    if given.exists() or given.name != name or given.suffix:  # a path that leads nowhere is a file that is not there
+        return given, ""
+    return _pack(name), name
+
+
+def _pack(name: str) -> Path:
+    known = case_packs()
+    if name not in known:
+        hint = suggest(name, known, "pack") if known else "nothing that is installed brings a pack of cases"
+        raise UsageError(f"{name!r} is no file, no folder and no pack of cases", hint=hint)
+    folder = known[name]
+    if folder is None:
+        raise UsageError(f"the pack {name}: its package cannot be found", hint="reinstall what brings it")
+    return folder
+
+
+def _suites(place: Path, pack: str, seen: dict[str, str], done: set[Path]) -> Iterator[Suite]:
+    """Read what is at a place, but for files that are done; `pack` is whose they are, or empty."""
+    try:
+        for path in _files(place):
+            if path.resolve() not in done:
+                done.add(path.resolve())
+                yield _suite(path, _shown(path, place.parents[1] if pack else None), seen)
+    except UsageError as error:
+        if not pack:
+            raise
+        raise UsageError(f"the pack {pack}: {error.message}", where=error.where, hint=error.hint) from None
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -74,7 +113,14 @@ def _files(path: Path) -> Iterator[Path]:
     yield from found
 
 
-def _read(path: Path, seen: dict[str, str]) -> Suite:
+def _suite(path: Path, shown: str, seen: dict[str, str]) -> Suite:
+    try:
+        return _read(path, shown, seen)
+    except CaseError as error:
+        raise UsageError(error.message, where=f"{path}:{error.line}:{error.column}", hint=error.hint) from None
+
+
+def _read(path: Path, shown: str, seen: dict[str, str]) -> Suite:
     entries = fields(compose(_decoded(path)), "a case file", ("suite", "about", "cases"), ("defaults",))
     name = text(entries["suite"], "suite")
     if not _NAME.fullmatch(name):
@@ -85,14 +131,16 @@ def _read(path: Path, seen: dict[str, str]) -> Suite:
     defaults = read_defaults(entries["defaults"]) if "defaults" in entries else Defaults()
     cases: list[Case] = []
     for node in listing(entries["cases"], "cases"):
-        for case, place in read_cases(node, name, about, defaults, _shown(path)):
+        for case, place in read_cases(node, name, about, defaults, shown):
             _check_unique(case, place, seen)
             cases.append(case)
     return Suite(name, about, str(path), tuple(cases))
 
 
-def _shown(path: Path) -> str:
-    """Return the path that records show: that of a built-in case is the same on every machine."""
+def _shown(path: Path, root: Path | None) -> str:
+    """Return the path that records show: that of a built-in case, and of a pack's, is the same on every machine."""
+    if root:
+        return path.relative_to(root).as_posix()
     root, resolved = built_in().parent, path.resolve()
     return resolved.relative_to(root).as_posix() if resolved.is_relative_to(root / "cases") else str(path)
 

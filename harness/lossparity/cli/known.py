@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Case file or folder, beside the built-in ones; repeatable.",
+    help="Case file or folder, beside the built-in ones and those of installed packs; repeatable.",
 )
 def known(update: Path | None, write: bool, output: Path | None, paths: tuple[Path, ...]) -> None:
     """List the declared deviations of all registered backends, or bring them up to date.
@@ -48,7 +48,8 @@ def known(update: Path | None, write: bool, output: Path | None, paths: tuple[Pa
 
     if (write and update is None) or (output is not None and not write):
         raise UsageError("nothing would be written", hint="lossparity known --update RECORD --write [-o FOLDER]")
-    suites = suite.load([suite.built_in(), *paths])
+    packs = [one for name in suite.packs() for one in suite.pack(name)]
+    suites = [*suite.load([suite.built_in(), *paths]), *packs]
     every = catalogue([case for one in suites for case in one.cases])
     if update is None:
         sys.exit(_listed(every))

@@ -52,8 +52,9 @@ cases = click.option(
     "paths",
     multiple=True,
     type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Case file or folder, instead of the built-in ones; repeatable.",
+    metavar="PATH|PACK",
+    help="Case file or folder, or the name of an installed pack (`lossparity list`), instead of the built-in ones; "
+    "repeatable.",
 )
 case = click.option("--case", "globs", multiple=True, metavar="GLOB", help="Only cases whose id matches; repeatable.")
 format = click.option(  # noqa: A001 - it is named as the option is

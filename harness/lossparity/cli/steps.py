@@ -44,7 +44,7 @@ def require_sound_arithmetic() -> None:
 
 
 def load(paths: Sequence[Path]) -> tuple[Suite, ...]:
-    """Read the suites of files and folders, or the built-in ones."""
+    """Read the suites of files, folders and packs, or the built-in ones."""
     from lossparity import suite
 
     return suite.load(list(paths) or [suite.built_in()])
