@@ -136,9 +136,40 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), f"{link}: no such heading"
 
 
+def links(document: Path) -> set[Path]:
+    """Return what a document links to within the checkout."""
+    text = re.sub(r"^ *```.*?^ *```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"\]\(([^)\s#]+)[)#]", text)
+    return {(document.parent / link).resolve() for link in found if not re.match(r"[a-z]+:", link)}
+
+
 def test_every_document_can_be_reached_from_the_readme() -> None:
-    for document in (ROOT / "docs").glob("*.md"):
-        assert f"](docs/{document.name})" in read("README.md"), f"the README does not lead to docs/{document.name}"
+    reached, ahead = set(), {ROOT / "README.md"}
+    while ahead:
+        reached |= ahead
+        ahead = {link for each in ahead for link in links(each) if link.suffix == ".md"} - reached
+    assert [named(one) for one in (ROOT / "docs").rglob("*.md") if one not in reached] == []
+
+
+def test_every_page_of_the_site_is_in_its_navigation_or_among_the_decisions() -> None:
+    nav = re.findall(r"^ +- .+: (\S+\.md)$", read("mkdocs.yml"), flags=re.MULTILINE)
+    assert len(nav) == len(set(nav)), "a page is listed twice"
+    pages = {one.relative_to(ROOT / "docs").as_posix() for one in (ROOT / "docs").glob("*.md")}
+    added = {one for one in nav if one.startswith("repository/")}
+    assert set(nav) - added == pages | {"decisions/README.md"}
+    assert all((ROOT / one.removeprefix("repository/")).exists() for one in added)
+    listed = links(ROOT / "docs" / "decisions" / "README.md")
+    assert listed == set((ROOT / "docs" / "decisions").glob("0*.md"))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_what_belongs_to_an_item_of_a_list_is_indented_by_four(document: Path) -> None:
+    """Code hosts take two or three spaces; the site's Markdown would end the list there, or not begin its next item."""
+    text = document.read_text(encoding="utf-8")
+    lines = re.sub(r"^(```+).*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL).splitlines()
+    pairs = [*zip(["", *lines], lines, strict=False)]
+    assert [line for before, line in pairs if not before.strip() and re.match(r" {1,3}\S", line)] == []
+    assert [line for before, line in pairs if before.startswith("    ") and re.match(r"([-*]|\d+\.) ", line)] == []
 
 
 def clause_rows() -> list[tuple[str, str, str]]:

@@ -89,7 +89,8 @@ class Diagnoser:
         elif FORMATS[question.format].bits < 32 and place in self._single:
             # In 16 bits much comes near enough: what binary32 shows not to be so is none of it.
             found = {name: one for name, one in found.items() if name in self._single[place]}
-        self._explained.update(found.keys() - {UNDIAGNOSED})
+        # In the order found: of two that explain as many, the more definite one is tried later on.
+        self._explained.update(name for name in found if name != UNDIAGNOSED)
         return tuple(found.values())
 
     def _found(self, question: Question, seen: Seen) -> Iterator[Explained]:
