@@ -86,6 +86,10 @@ def test_what_exists_is_a_path_and_no_pack() -> None:
     Path("mypack").mkdir()
     Path("mypack/mine.yaml").write_text(CASES.replace("theirs", "mine"))
     assert [one.name for one in suite.load(["mypack"])] == ["mine"]
+    Path("mypack/known.yaml").write_text("deviations: []")
+    with pytest.raises(UsageError, match="deviations") as caught:
+        suite.load(["mypack"])
+    assert "the folder mypack here was read, not the pack" in caught.value.hint
 
 
 @pytest.mark.parametrize(

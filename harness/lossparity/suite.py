@@ -98,9 +98,12 @@ def _suites(place: Path, pack: str, seen: dict[str, str], done: set[Path]) -> It
                 done.add(path.resolve())
                 yield _suite(path, _shown(path, place.parents[1] if pack else None), seen)
     except UsageError as error:
-        if not pack:
-            raise
-        raise UsageError(f"the pack {pack}: {error.message}", where=error.where, hint=error.hint) from None
+        if pack:
+            raise UsageError(f"the pack {pack}: {error.message}", where=error.where, hint=error.hint) from None
+        if str(place) in case_packs():  # somebody stands beside the package itself
+            hint = f"the folder {place} here was read, not the pack of that name: call from another folder"
+            raise UsageError(error.message, where=error.where, hint=hint) from None
+        raise
 
 
 def _files(path: Path) -> Iterator[Path]:
