@@ -48,7 +48,7 @@ def check(
     map: Mapping[str, str] | None = None,  # noqa: A002 - as the option is called
     returns: str | int = "",
     inplace_ok: bool = False,
-    supports: Iterable[str] = (),
+    supports: str | Iterable[str] = (),
     convention: str = "",
     case: str | Iterable[str] = (),
     cases: str | Path | Iterable[str | Path] = (),
@@ -111,7 +111,7 @@ def wanted(
     map: Mapping[str, str] | None = None,  # noqa: A002 - as the option is called
     returns: str | int = "",
     inplace_ok: bool = False,
-    supports: Iterable[str] = (),
+    supports: str | Iterable[str] = (),
     convention: str = "",
     case: str | Iterable[str] = (),
     cases: str | Path | Iterable[str | Path] = (),
@@ -123,10 +123,11 @@ def wanted(
 ) -> Wanted:
     """Return what is to be checked, in the words of `check`, and by what; UsageError for what is not understood."""
     grade = grade_named(min_grade)
+    words = tuple(FORMAT_ALIASES.get(word, word) for word in _several(supports, str))
     paths = [Path(one) for one in _several(cases, Path)]
     formats = tuple(format_named(one) for one in _several(format, str))
     return Wanted(
-        target=Target(where, operation, dict(map or {}), str(returns), inplace_ok, tuple(supports)),
+        target=Target(where, operation, dict(map or {}), str(returns), inplace_ok, words),
         cases=chosen_cases(paths, [*_several(case, str)], formats),
         framework=framework,
         device=device,

@@ -213,7 +213,7 @@ class Function(_Checks):
             return f"{path}:{'.'.join((*names, self.name))}"
         root = next(parent for parent in self.path.parents if not (parent / "__init__.py").exists())
         self._scratch = tempfile.TemporaryDirectory()  # which the child reads while the session lasts
-        return pickled(self.obj.function, Path(self._scratch.name) / "function.pickle", [str(root)])
+        return pickled(self.obj, Path(self._scratch.name) / "function.pickle", [str(root)])
 
     def advice(self, item: Check, result: Result) -> Iterator[str]:
         """Yield how to repeat it with pytest, and, where a file holds the function, by the command."""
@@ -274,8 +274,8 @@ class Check(pytest.Item):
             known = [one for one in asked.results if one.verdict == Verdict.KNOWN.value]
             pytest.xfail("; ".join(dict.fromkeys(f"{one.deviation}: {one.message}" for one in known)))
             raise Nonconforming(self._said(asked))  # where pytest was told --runxfail
-        if verdicts != {Verdict.PASS}:
-            left = (f"{one.verdict}: {one.message}" for one in asked.results if one.verdict != Verdict.PASS.value)
+        if Verdict.PASS not in verdicts:
+            left = (f"{one.verdict}: {one.message}" for one in asked.results)
             raise pytest.skip.Exception("; ".join(dict.fromkeys(left)), _use_item_location=True)
 
     def _said(self, asked: Asked) -> str:
