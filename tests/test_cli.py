@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from lossparity import __version__ as lossparity_version
 from lossparity import doctor, record, registry
 from lossparity.checking import Wanted, plan
 from lossparity.cli import main
@@ -488,6 +490,12 @@ def parent(*arguments: str) -> tuple[int, list[str]]:
     done = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     return done.returncode, json.loads(done.stderr.splitlines()[-1].replace("'", '"'))
+
+
+def test_the_version_says_which_python_it_runs_on() -> None:
+    result = lossparity("--version")
+    assert result.stdout.split()[1:4] == [f"{lossparity_version},", "Python", platform.python_version()]
+    assert result.stdout.endswith(f"({sys.executable})\n")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["check", "-h"], ["--version"]])

@@ -25,6 +25,7 @@ from lossparity.errors import UnavailableError, UsageError, suggest
 from lossparity.known import KINDS, TODO, Deviation
 from lossparity.model import Backend
 from lossparity.record import Record
+from lossparity.spec import COMPILERS
 
 __all__ = [
     "Registered",
@@ -84,12 +85,9 @@ def registered() -> dict[str, Registered]:
     return {name: described(name) for name in sorted(adapters, key=place)}
 
 
-_COMPILERS = {"torch": "compile", "jax": "jit", "tensorflow": "xla", "numpy": ""}
-
-
 def compiler(framework: str) -> str:
     """Return the name of a framework's compiled mode, as in `torch+compile`; empty where it is known to have none."""
-    return _COMPILERS.get(framework, "compiled")
+    return COMPILERS.get(framework, "compiled")
 
 
 def _importable(module: str) -> bool:
@@ -153,7 +151,7 @@ def _require_mode(backend: Backend, pattern: str) -> None:
     if backend.mode and not mode:
         raise UsageError(f"{pattern!r}: {backend.framework} has no compiler", hint=f"leave out +{backend.mode}")
     # Of a stranger's framework nobody knows how its compiler is called.
-    if backend.mode and backend.framework in _COMPILERS and backend.mode != mode:
+    if backend.mode and backend.framework in COMPILERS and backend.mode != mode:
         hint = f"did you mean {str(replace(backend, mode=mode))!r}?"
         raise UsageError(f"{pattern!r}: {backend.framework} has no mode +{backend.mode}", hint=hint)
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossparity.casefile.nodes import CaseError, Node, compose, place_after
+from lossparity.casefile.places import built_in, files
 from lossparity.casefile.reader import Defaults, read_cases, read_defaults
 from lossparity.casefile.values import fields, listing, text
 from lossparity.errors import UsageError, suggest
 from lossparity.model import Case, Numbers, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["Suite", "built_in", "digest", "load", "select"]
 
@@ -38,16 +39,6 @@ class Suite:
     cases: tuple[Case, ...]
 
 
-def built_in() -> Path:
-    """Return the folder of the built-in cases: beside this module when it is installed, else the checkout's.
-
-    An editable install leaves a frozen copy of the cases in site-packages; this module is then the checkout's, so the
-    copy is never beside it and never read.
-    """
-    package = Path(__file__).resolve().parent
-    return package / "cases" if (package / "cases").is_dir() else package.parents[1] / "cases"
-
-
 def load(paths: Sequence[Path]) -> tuple[Suite, ...]:
     """Read case files, and folders of them (`*.yaml` at any depth); a file reached twice is read once.
 
@@ -55,23 +46,13 @@ def load(paths: Sequence[Path]) -> tuple[Suite, ...]:
     """
     suites: list[Suite] = []
     seen: dict[str, str] = {}
-    files = {file.resolve(): file for path in paths for file in _files(path)}
-    for path in files.values():
+    found = {file.resolve(): file for path in paths for file in files(path)}
+    for path in found.values():
         try:
             suites.append(_read(path, seen))
         except CaseError as error:
             raise UsageError(error.message, where=f"{path}:{error.line}:{error.column}", hint=error.hint) from None
     return tuple(suites)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-        return
-    found = sorted(path.rglob("*.yaml"))
-    if not found:
-        raise UsageError("no case file in this folder", where=str(path), hint="case files are named *.yaml")
-    yield from found
 
 
 def _read(path: Path, seen: dict[str, str]) -> Suite:
@@ -128,7 +109,7 @@ def select(cases: Iterable[Case], patterns: Sequence[str]) -> tuple[Case, ...]:
     chosen: set[str] = set()
     for pattern in patterns:
         below = _glob(f"{pattern.rstrip('/')}/*")
-        exactly = _glob(pattern)
+        exactly = _glob(pattern.rstrip("/"))
         matched = {case.id for case in listed if exactly.match(case.id) or below.match(case.id)}
         if not matched:
             raise UsageError(f"no case matches {pattern!r}", hint=_nearest(pattern, listed))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lossparity.cli import completing
 from lossparity.errors import UsageError, suggest
 from lossparity.spec import FORMAT_ALIASES
 
@@ -44,6 +45,7 @@ backend = click.option(
     "names",
     multiple=True,
     metavar="NAME",
+    shell_complete=completing.backends,
     help="Backend NAME[.VARIANT][:DEVICE][+MODE][@PATH], or a glob of them; repeatable. As in torch, jax.manual, "
     "torch:cuda, torch+compile, '*+*' (every compiled mode), jax@PATH/TO/python (the jax of another environment).",
 )
@@ -55,12 +57,30 @@ cases = click.option(
     metavar="PATH",
     help="Case file or folder, instead of the built-in ones; repeatable.",
 )
-case = click.option("--case", "globs", multiple=True, metavar="GLOB", help="Only cases whose id matches; repeatable.")
+case = click.option(
+    "--case",
+    "globs",
+    multiple=True,
+    metavar="GLOB",
+    shell_complete=completing.cases,
+    help="Only cases whose id matches; repeatable.",
+)
 format = click.option(  # noqa: A001 - it is named as the option is
-    "--format", "--dtype", "formats", multiple=True, type=_Format(), help="Only this format; repeatable."
+    "--format",
+    "--dtype",
+    "formats",
+    multiple=True,
+    type=_Format(),
+    shell_complete=completing.formats,
+    help="Only this format; repeatable.",
 )
 arithmetic = click.option(
-    "--format", "--dtype", "fmt", type=_Format(), help="The format of the arithmetic, where it is not the logits' own."
+    "--format",
+    "--dtype",
+    "fmt",
+    type=_Format(),
+    shell_complete=completing.formats,
+    help="The format of the arithmetic, where it is not the logits' own.",
 )
 grade = click.option(
     "--min-grade",
