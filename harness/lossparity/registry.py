@@ -21,7 +21,7 @@ import msgspec
 import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from lossparity.errors import UnavailableError, UsageError, suggest
+from lossparity.errors import UnavailableError, UsageError, suggest, suggest_file
 from lossparity.known import KINDS, TODO, Deviation
 from lossparity.model import Backend
 from lossparity.record import Record
@@ -221,12 +221,12 @@ def read_known(path: Path) -> list[Deviation]:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"the known deviations cannot be read: {error.strerror}", where=str(path)) from None
+        hint = suggest_file(str(path))
+        raise UsageError(f"the known deviations cannot be read: {error.strerror}", where=str(path), hint=hint) from None
     try:
         entries = msgspec.yaml.decode(text, type=_File).deviations
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        where = f"{path}{_line(text, _number(str(error)))}"
-        raise UsageError(f"not a file of known deviations: {error}", where=where) from None
+        raise _refused(path, text, error) from None
     for number, entry in enumerate(entries):
         where = f"{path}{_line(text, number)}"
         if entry.kind not in KINDS:
@@ -240,6 +240,21 @@ def read_known(path: Path) -> list[Deviation]:
         except InvalidSpecifier as error:
             raise UsageError(f"{entry.id}: {error}", where=where, hint="as in '>=2.13,<2.14'") from None
     return [Deviation(**msgspec.structs.asdict(entry)) for entry in entries]
+
+
+def _refused(path: Path, text: bytes, error: Exception) -> UsageError:
+    """Say what is wrong with a file, where, and what it should be."""
+    message, said = str(error), "not a file of known deviations"
+    broken = error.__context__
+    if isinstance(broken, yaml.MarkedYAMLError) and broken.problem_mark:
+        place = f":{broken.problem_mark.line + 1}:{broken.problem_mark.column + 1}"
+        return UsageError(f"{said}: not YAML: {broken.problem}", where=f"{path}{place}")
+    number = _number(message)
+    fields = (_File if number is None else _Entry).__struct_fields__
+    unknown = re.search("unknown field `(.*?)`", message)
+    whole = f"{'the file' if number is None else 'an entry'} has {', '.join(fields)}; docs/known-deviations.md"
+    hint = suggest(unknown[1], fields, "key") if unknown else whole
+    return UsageError(f"{said}: {message}", where=f"{path}{_line(text, number)}", hint=hint)
 
 
 def _number(message: str) -> int | None:

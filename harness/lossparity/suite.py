@@ -18,7 +18,7 @@ from lossparity.casefile.nodes import CaseError, Node, compose, place_after
 from lossparity.casefile.places import built_in, files
 from lossparity.casefile.reader import Defaults, read_cases, read_defaults
 from lossparity.casefile.values import fields, listing, text
-from lossparity.errors import UsageError, suggest
+from lossparity.errors import UsageError, suggest, suggest_file
 from lossparity.model import Case, Numbers, Recipe
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def _decoded(path: Path) -> str:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"the case file cannot be read: {reason}", where=str(path)) from None
+        hint = suggest_file(str(path))
+        raise UsageError(f"the case file cannot be read: {reason}", where=str(path), hint=hint) from None
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -122,11 +123,19 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def _nearest(pattern: str, cases: Sequence[Case]) -> str:
-    """Suggest the id, or the beginning of one, that was probably meant; else the suites."""
+    """Suggest what was probably meant: an id, the beginning of one, or the pattern in another suite."""
     suites = {case.suite for case in cases}
-    beginnings = suites | {"/".join(case.id.split("/")[:2]) for case in cases}
-    known = beginnings if difflib.get_close_matches(pattern, beginnings, n=1) else suites
-    return suggest(pattern, known, "suite") if known else "there are no cases"
+    if not suites:
+        return "there are no cases"
+    suite, slash, rest = pattern.partition("/")
+    parts = pattern.count("/") + 1
+    alike = {"/".join(case.id.split("/")[:parts]) for case in cases}
+    if "*" not in pattern and difflib.get_close_matches(pattern, alike, n=1):
+        return suggest(pattern, alike)
+    if slash and suite in suites:
+        return f"`lossparity list --case {suite}` lists those of {suite}"
+    close = difflib.get_close_matches(suite, suites, n=1)
+    return f"did you mean {close[0] + slash + rest!r}?" if close else suggest(suite, suites, "suite")
 
 
 def digest(cases: Iterable[Case]) -> str:

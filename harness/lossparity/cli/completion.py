@@ -16,6 +16,8 @@ from click.shell_completion import (
     split_arg_string,
 )
 
+from lossparity.cli import options
+
 # Click's own has bash split the line, which does so at `=`, `:` and `@` too: no check id would be completed.
 _BASH = """\
 %(complete_func)s() {
@@ -90,7 +92,7 @@ for offering in (_Bash, _Zsh, _Fish):
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=options.named("shell", "bash", "zsh", "fish"))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print the script by which a SHELL completes commands, options, backends, cases and checks.

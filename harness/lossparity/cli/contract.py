@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lossparity.cli import completing
+from lossparity.cli import completing, options
 from lossparity.errors import UsageError
 from lossparity.spec import FORMAT_ALIASES
 
@@ -63,7 +63,7 @@ supports = click.option(
 )
 mode = click.option(
     "--mode",
-    type=click.Choice(["eager", "compiled", "both"]),
+    type=options.named("mode", "eager", "compiled", "both"),
     default="eager",
     show_default=True,
     help="Call it as it is, or through torch.compile, jax.jit or XLA.",

@@ -11,13 +11,15 @@ from lossparity.cli import completing
 from lossparity.errors import UsageError, suggest
 from lossparity.spec import FORMAT_ALIASES
 
-__all__ = ["arithmetic", "backend", "case", "cases", "format", "grade", "no_cache", "timeout"]
+__all__ = ["arithmetic", "backend", "case", "cases", "format", "grade", "named", "no_cache", "timeout"]
 
 _LONGEST = 86_400.0  # seconds: one day
 
 
 # Click's parameter types take an argument since 8.4, and before that to the type checker alone.
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     _Type = click.ParamType[str]
 else:
     _Type = click.ParamType
@@ -31,6 +33,29 @@ class _Format(_Type):
         if value not in names:
             raise UsageError(f"unknown format {value!r}", hint=suggest(value, names, "format"))
         return str(FORMAT_ALIASES.get(value, value))
+
+
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice
+
+
+class _Named(_Choice):
+    def __init__(self, noun: str, choices: Sequence[str]) -> None:
+        super().__init__(choices)
+        self._noun = noun
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            raise UsageError(f"unknown {self._noun} {value!r}", hint=suggest(value, self.choices, self._noun)) from None
+
+
+def named(noun: str, *choices: str) -> click.ParamType[str]:
+    """Return the type of a parameter that is one of some names: a misspelt one is answered with the nearest."""
+    return _Named(noun, choices)
 
 
 def _seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
@@ -84,7 +109,7 @@ arithmetic = click.option(
 )
 grade = click.option(
     "--min-grade",
-    type=click.Choice(["exact", "faithful", "tight", "loose"]),
+    type=named("grade", "exact", "faithful", "tight", "loose"),
     help="The lowest grade that passes (default: loose); undecided results then fail too.",
 )
 no_cache = click.option(
