@@ -185,7 +185,7 @@ def test_doctor_says_what_starts_and_how_to_get_the_rest(monkeypatch: pytest.Mon
     assert result.exit_code == 0
     assert "numpy: ready" in result.stdout
     assert "  subnormals: gradual" in result.stdout
-    assert "ghost: not installed; get it with: install ghost" in result.stdout
+    assert "ghost: not installed; get it with: pip install ghost" in result.stdout
 
 
 @pytest.mark.usefixtures("ghost")
@@ -197,7 +197,7 @@ def test_a_library_that_is_absent_is_named_and_its_framework_is_not(monkeypatch:
     assert "  numpy\n  numpy.scipy  (scipy not installed)\n" in lossparity("list").stdout
     said = lossparity("doctor", "--no-probe").stdout
     assert "numpy: ready" in said and "numpy: not installed" not in said
-    assert "numpy.scipy: not installed; get it with: install scipy" in said
+    assert "numpy.scipy: not installed; get it with: pip install scipy" in said
 
 
 def changed(old: str, new: str) -> str:
