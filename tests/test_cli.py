@@ -305,7 +305,6 @@ def test_wrong_use_is_2_with_one_message_and_what_to_do(folder: Path, name: str)
         (["run", "-o", "mine.py"], "'mine.py' is a file"),
         (["run", "--bakend", "torch"], "No such option"),
         (["run", "--timeout", "soon"], "'soon' is not a valid float"),
-        (["run", "--min-grade", "good"], "'good' is not one of"),
         (["check"], "Missing argument 'TARGET'"),
         (["report"], "Missing argument 'RECORD'"),
     ],

@@ -54,6 +54,8 @@ def check_parts(check: str, cases: Sequence[Case]) -> tuple[Case, str, str]:
     case_id, _, fmt = path.rpartition("/")
     ids = {case.id: case for case in cases}
     form = "one is case/format@backend, as `lossparity list --case GLOB` and the page show"
+    if path in ids:
+        raise UsageError(f"{check!r} is no check id: it names no format", hint=form)
     for word, known, noun in (
         (case_id, ids, "case"),
         (fmt, FORMATS, "format"),
