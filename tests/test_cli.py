@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from lossparity import __version__ as lossparity_version
 from lossparity import doctor, record, registry
 from lossparity.checking import Wanted, plan
 from lossparity.cli import main
@@ -183,7 +185,7 @@ def test_doctor_says_what_starts_and_how_to_get_the_rest(monkeypatch: pytest.Mon
     assert result.exit_code == 0
     assert "numpy: ready" in result.stdout
     assert "  subnormals: gradual" in result.stdout
-    assert "ghost: not installed; get it with: install ghost" in result.stdout
+    assert "ghost: not installed; get it with: pip install ghost" in result.stdout
 
 
 @pytest.mark.usefixtures("ghost")
@@ -195,7 +197,7 @@ def test_a_library_that_is_absent_is_named_and_its_framework_is_not(monkeypatch:
     assert "  numpy\n  numpy.scipy  (scipy not installed)\n" in lossparity("list").stdout
     said = lossparity("doctor", "--no-probe").stdout
     assert "numpy: ready" in said and "numpy: not installed" not in said
-    assert "numpy.scipy: not installed; get it with: install scipy" in said
+    assert "numpy.scipy: not installed; get it with: pip install scipy" in said
 
 
 def changed(old: str, new: str) -> str:
@@ -303,7 +305,6 @@ def test_wrong_use_is_2_with_one_message_and_what_to_do(folder: Path, name: str)
         (["run", "-o", "mine.py"], "'mine.py' is a file"),
         (["run", "--bakend", "torch"], "No such option"),
         (["run", "--timeout", "soon"], "'soon' is not a valid float"),
-        (["run", "--min-grade", "good"], "'good' is not one of"),
         (["check"], "Missing argument 'TARGET'"),
         (["report"], "Missing argument 'RECORD'"),
     ],
@@ -488,6 +489,12 @@ def parent(*arguments: str) -> tuple[int, list[str]]:
     done = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     return done.returncode, json.loads(done.stderr.splitlines()[-1].replace("'", '"'))
+
+
+def test_the_version_says_which_python_it_runs_on() -> None:
+    result = lossparity("--version")
+    assert result.stdout.split()[1:4] == [f"{lossparity_version},", "Python", platform.python_version()]
+    assert result.stdout.endswith(f"({sys.executable})\n")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["check", "-h"], ["--version"]])

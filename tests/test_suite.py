@@ -13,8 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossparity import suite as suite_module
-from lossparity.casefile import nodes
+from lossparity.casefile import nodes, places
 from lossparity.casefile.nodes import CaseError, Scalar
 from lossparity.casefile.values import integer, number
 from lossparity.errors import UsageError
@@ -887,7 +886,7 @@ def test_the_built_in_cases_have_few_shapes_since_compilers_build_anew_for_each(
 
 
 def test_the_built_in_cases_are_those_beside_the_code_that_runs() -> None:
-    package = Path(suite_module.__file__).resolve().parent
+    package = Path(places.__file__).resolve().parents[1]
     checkout = Path(__file__).resolve().parents[1]
     assert built_in() == (checkout / "cases" if package.is_relative_to(checkout / "harness") else package / "cases")
 
@@ -897,7 +896,7 @@ def test_an_editable_install_reads_the_checkout_not_the_frozen_copy(
 ) -> None:
     write(tmp_path, BASE, "site-packages/lossparity/cases/s.yaml")
     (tmp_path / "checkout/harness/lossparity").mkdir(parents=True)
-    monkeypatch.setattr(suite_module, "__file__", str(tmp_path / "checkout/harness/lossparity/suite.py"))
+    monkeypatch.setattr(places, "__file__", str(tmp_path / "checkout/harness/lossparity/casefile/places.py"))
     write(tmp_path, BASE, "checkout/cases/s.yaml")
     write(tmp_path, BASE.replace("suite: s", "suite: new"), "checkout/cases/new.yaml")
     assert built_in() == tmp_path / "checkout/cases"
@@ -907,7 +906,7 @@ def test_an_editable_install_reads_the_checkout_not_the_frozen_copy(
 
 def test_an_installed_package_reads_its_own_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, BASE, "site-packages/lossparity/cases/s.yaml")
-    monkeypatch.setattr(suite_module, "__file__", str(tmp_path / "site-packages/lossparity/suite.py"))
+    monkeypatch.setattr(places, "__file__", str(tmp_path / "site-packages/lossparity/casefile/places.py"))
     assert built_in() == tmp_path / "site-packages/lossparity/cases"
     assert [case.source for suite in load([built_in()]) for case in suite.cases] == ["cases/s.yaml:4"]
 

@@ -21,7 +21,7 @@ from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation
 from lossparity.model import Keyword
 from lossparity_backends.calls import key, worked_example
 
-__all__ = ["Jax"]
+__all__ = ["Jax", "axis_of", "wide"]
 
 Tensor = Any
 
@@ -121,21 +121,22 @@ class Jax:
         return {"": _LIBRARY, "manual": _MANUAL}
 
 
-def _axis(x: Tensor) -> int:
+def axis_of(x: Tensor) -> int:
+    """Return the class axis."""
     return min(1, x.ndim - 1)
 
 
-def _wide(x: Tensor) -> Tensor:
-    # What is ours is computed in binary32 for 16-bit formats: an overflow must be the framework's own.
+def wide(x: Tensor) -> Tensor:
+    """Widen 16-bit formats to binary32: what is ours is computed so, for an overflow must be the library's own."""
     return x.astype(jnp.float32) if x.dtype.itemsize == 2 else x
 
 
 def _softmax(x: Tensor) -> Tensor:
-    return jax.nn.softmax(x, axis=_axis(x))
+    return jax.nn.softmax(x, axis=axis_of(x))
 
 
 def _log_softmax(x: Tensor) -> Tensor:
-    return jax.nn.log_softmax(x, axis=_axis(x))
+    return jax.nn.log_softmax(x, axis=axis_of(x))
 
 
 def _reduced(losses: Tensor, divisors: Any, reduction: str) -> Tensor:
@@ -161,7 +162,7 @@ def _weighed(
 
     Gathers clamp and wrap around: the loss of an index that is out of range is NaN (clause N4).
     """
-    z = jnp.moveaxis(z, _axis(z), -1)
+    z = jnp.moveaxis(z, axis_of(z), -1)
     target = target.astype(jnp.int64)  # a narrower type cannot hold every ignore_index
     valid = target != ignore_index
     outside = valid & ((target < 0) | (target >= z.shape[-1]))
@@ -177,8 +178,8 @@ def _weighed(
 @partial(jax.jit)  # which is typed
 def _against(z: Tensor, q: Tensor, w: Tensor, whole: Any, each: Any) -> Tensor:
     """Return the losses sum_c w_c (whole q_c + each) (-z_c)."""
-    mixed = w * (whole * jnp.moveaxis(_wide(q), _axis(q), -1) + each)
-    return jnp.sum(_product(mixed, -jnp.moveaxis(z, _axis(z), -1)), axis=-1)
+    mixed = w * (whole * jnp.moveaxis(wide(q), axis_of(q), -1) + each)
+    return jnp.sum(_product(mixed, -jnp.moveaxis(z, axis_of(z), -1)), axis=-1)
 
 
 def _product(a: Tensor, minus_z: Tensor) -> Tensor:
@@ -188,7 +189,7 @@ def _product(a: Tensor, minus_z: Tensor) -> Tensor:
 
 def _indexed(z: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, e: float, reduction: str) -> Tensor:
     """The loss for class indices, (1 - e) w_y (-z_y) + (e / K) sum_c w_c (-z_c); IndexError where none is traced."""
-    k = z.shape[_axis(z)]
+    k = z.shape[axis_of(z)]
     if not isinstance(target, Tracer):
         y = np.asarray(target).astype(np.int64)
         if np.any((y != ignore_index) & ((y < 0) | (y >= k))):
@@ -198,13 +199,13 @@ def _indexed(z: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
 
 
 def _weights(z: Tensor, weight: Tensor | None) -> Tensor:
-    return jnp.asarray(np.ones(z.shape[_axis(z)], z.dtype)) if weight is None else weight.astype(z.dtype)
+    return jnp.asarray(np.ones(z.shape[axis_of(z)], z.dtype)) if weight is None else weight.astype(z.dtype)
 
 
 def _nll_loss(
     z: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> Tensor:
-    return _indexed(_wide(z), target, weight, ignore_index, 0.0, reduction).astype(z.dtype)
+    return _indexed(wide(z), target, weight, ignore_index, 0.0, reduction).astype(z.dtype)
 
 
 def _cross_entropy(
@@ -215,27 +216,27 @@ def _cross_entropy(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> Tensor:
-    z, e = _wide(_log_softmax(x)), label_smoothing
+    z, e = wide(_log_softmax(x)), label_smoothing
     if not jnp.issubdtype(target.dtype, jnp.floating):
         return _indexed(z, target, weight, ignore_index, e, reduction).astype(x.dtype)
-    losses = _against(z, target, _weights(z, weight), 1 - e, e / z.shape[_axis(z)])
+    losses = _against(z, target, _weights(z, weight), 1 - e, e / z.shape[axis_of(z)])
     return _reduced(losses, losses.size, reduction).astype(x.dtype)
 
 
 def _one_hot(x: Tensor, target: Tensor) -> Tensor:
-    return jax.nn.one_hot(target, x.shape[_axis(x)], dtype=x.dtype, axis=_axis(x))
+    return jax.nn.one_hot(target, x.shape[axis_of(x)], dtype=x.dtype, axis=axis_of(x))
 
 
 def _row_sum(x: Tensor) -> Tensor:
-    return jnp.sum(_wide(jnp.exp(x)), axis=_axis(x)).astype(x.dtype)
+    return jnp.sum(wide(jnp.exp(x)), axis=axis_of(x)).astype(x.dtype)
 
 
 def _log_softmax_row_sum(x: Tensor) -> Tensor:
-    return jnp.sum(_wide(_log_softmax(x)), axis=_axis(x)).astype(x.dtype)
+    return jnp.sum(wide(_log_softmax(x)), axis=axis_of(x)).astype(x.dtype)
 
 
 def _smoothing_term(x: Tensor, reduction: str = "mean") -> Tensor:
-    rows = -jnp.mean(_wide(_log_softmax(x)), axis=_axis(x))
+    rows = -jnp.mean(wide(_log_softmax(x)), axis=axis_of(x))
     return _reduced(rows, rows.size, reduction).astype(x.dtype)
 
 

@@ -19,29 +19,13 @@ import keras
 from lossparity.framework import COMPOSED, NATIVE, Entry, Implementation, Phrases, Unsupported
 from lossparity.model import Request
 from lossparity_backends.calls import ignores, index_target
+from lossparity_backends.library import Library
 
-__all__ = ["LIBRARY", "pinned", "spelled"]
+__all__ = ["OnKeras"]
 
 Tensor = Any
 
 _REDUCTIONS = {"none": "none", "sum": "sum", "mean": "sum_over_batch_size"}
-
-
-def pinned() -> Mapping[str, str]:
-    """Fix what the user's own `keras.json` may say otherwise; return what was set."""
-    keras.config.set_floatx("float32")
-    return {"floatx": "float32"}
-
-
-def spelled(phrases: Phrases, backend: str, *variables: str) -> Phrases:
-    """Return a framework's phrases for scripts in which Keras runs on it; `variables` are set before the import."""
-    environment = (f'os.environ["KERAS_BACKEND"] = "{backend}"', *variables)
-    return replace(
-        phrases,
-        imports=("import os", *environment, *phrases.imports, "import keras"),
-        settings=(*phrases.settings, 'keras.config.set_floatx("float32")'),
-        version=f'{phrases.version}, "keras", keras.__version__',
-    )
 
 
 def _axis(x: Tensor) -> int:
@@ -140,7 +124,7 @@ def _has_dense(request: Request) -> bool:
     return _has_loss(request) and not index_target(request) and "ignore_index" not in request.keywords
 
 
-LIBRARY: Implementation = {
+_LIBRARY: Implementation = {
     "softmax": (Entry(_softmax, "keras.ops.softmax", NATIVE),),
     "log_softmax": (Entry(_log_softmax, "keras.ops.log_softmax", NATIVE),),
     "cross_entropy": (
@@ -152,4 +136,31 @@ LIBRARY: Implementation = {
     "one_hot": (Entry(_one_hot, "keras.ops.one_hot", NATIVE),),
     "exp": (Entry(keras.ops.exp, "keras.ops.exp", NATIVE),),
 }
-"""What Keras has of the spec's operations, the same on every framework."""
+
+
+class OnKeras(Library):
+    """What an adapter of Keras adds to that of the framework it runs on, which is its last base."""
+
+    library = "keras"
+    version = keras.__version__
+    imported = "import keras"
+    functions = _LIBRARY
+
+    def pin(self) -> Mapping[str, str]:
+        """Fix what the framework has to fix, and what the user's own `keras.json` may say otherwise."""
+        keras.config.set_floatx("float32")
+        return {**super().pin(), "floatx": "float32"}
+
+    def environment(self) -> tuple[str, ...]:
+        """Return the lines of a script that say what Keras runs on; they come before its import."""
+        return (f'os.environ["KERAS_BACKEND"] = "{keras.backend.backend()}"',)
+
+    @property
+    def phrases(self) -> Phrases:
+        """How calls are written as a script."""
+        own = super().phrases
+        return replace(
+            own,
+            imports=("import os", *self.environment(), *own.imports),
+            settings=(*own.settings, 'keras.config.set_floatx("float32")'),
+        )

@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Mapping
 
-from lossparity.framework import Implementation, Phrases
 from lossparity_backends.on_tensorflow import TensorFlow
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # Keras reads it when it is imported, which is after the adapter
 
-import keras
-
-from lossparity_backends.on_keras import LIBRARY, pinned, spelled
+from lossparity_backends.on_keras import OnKeras
 
 __all__ = ["KerasOnTensorFlow"]
 
 
-class KerasOnTensorFlow(TensorFlow):
+class KerasOnTensorFlow(OnKeras, TensorFlow):
     """The adapter of Keras on TensorFlow, for the devices of `TensorFlow`."""
-
-    def pin(self) -> Mapping[str, str]:
-        """Fix what TensorFlow and Keras have to fix."""
-        return {**super().pin(), **pinned()}
-
-    def describe(self) -> Mapping[str, str]:
-        """Return the versions of both, the device and the traits."""
-        return {**super().describe(), "keras": keras.__version__}
-
-    @property
-    def phrases(self) -> Phrases:
-        """How calls are written as a script."""
-        return spelled(super().phrases, "tensorflow")
-
-    @property
-    def implementations(self) -> Mapping[str, Implementation]:
-        """The variant `keras` beside those of TensorFlow."""
-        return {**super().implementations, "keras": LIBRARY}

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import Mapping
 
-from lossparity.framework import Implementation, Phrases
 from lossparity_backends.on_torch import Torch
 
 os.environ["KERAS_BACKEND"] = "torch"  # Keras reads it when it is imported, which is after the adapter
 
 import keras
 
-from lossparity_backends.on_keras import LIBRARY, pinned, spelled
+from lossparity_backends.on_keras import OnKeras
 
 __all__ = ["KerasOnTorch"]
 
 
-class KerasOnTorch(Torch):
+class KerasOnTorch(OnKeras, Torch):
     """The adapter of Keras on PyTorch, for the devices of `Torch`."""
 
     def __init__(self, device: str) -> None:
@@ -26,20 +24,6 @@ class KerasOnTorch(Torch):
         self._scope = keras.device(device)
         self._scope.__enter__()
 
-    def pin(self) -> Mapping[str, str]:
-        """Fix what PyTorch and Keras have to fix."""
-        return {**super().pin(), **pinned()}
-
-    def describe(self) -> Mapping[str, str]:
-        """Return the versions of both, the device and the traits."""
-        return {**super().describe(), "keras": keras.__version__}
-
-    @property
-    def phrases(self) -> Phrases:
-        """How calls are written as a script."""
-        return spelled(super().phrases, "torch", f'os.environ["KERAS_TORCH_DEVICE"] = "{self._device}"')
-
-    @property
-    def implementations(self) -> Mapping[str, Implementation]:
-        """The variant `keras` beside those of PyTorch."""
-        return {**super().implementations, "keras": LIBRARY}
+    def environment(self) -> tuple[str, ...]:
+        """Return the lines of a script that say what Keras runs on, and on which device."""
+        return (*super().environment(), f'os.environ["KERAS_TORCH_DEVICE"] = "{self._device}"')

@@ -6,63 +6,31 @@ target mass, and takes no axis. Optax has no class weights, no ignored index, an
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from lossparity.framework import COMPOSED, NATIVE, Entry, Implementation, Phrases, Unsupported
+from lossparity.framework import COMPOSED, NATIVE, Entry, Implementation, Unsupported
 from lossparity.model import Request
 from lossparity_backends.calls import ignores, index_target, plain_rows, probability_target
-from lossparity_backends.on_jax import Jax
+from lossparity_backends.library import Library
+from lossparity_backends.on_jax import Jax, axis_of, wide
 
 __all__ = ["Optax"]
 
 Tensor = Any
 
 
-class Optax(Jax):
-    """The Optax adapter, for the devices of JAX."""
-
-    def describe(self) -> Mapping[str, str]:
-        """Return the versions of both, the device and the traits."""
-        return {**super().describe(), "optax": optax.__version__}
-
-    @property
-    def phrases(self) -> Phrases:
-        """How calls are written as a script."""
-        jax_ = super().phrases
-        return replace(
-            jax_,
-            imports=(*jax_.imports, "import optax"),
-            version=f'{jax_.version}, "optax", optax.__version__',
-        )
-
-    @property
-    def implementations(self) -> Mapping[str, Implementation]:
-        """The variant `optax` beside those of JAX."""
-        return {**super().implementations, "optax": _LIBRARY}
-
-
-def _axis(x: Tensor) -> int:
-    return min(1, x.ndim - 1)
-
-
-def _wide(x: Tensor) -> Tensor:
-    # What is ours is computed in binary32 for 16-bit formats: an overflow must be the library's own.
-    return x.astype(jnp.float32) if x.dtype.itemsize == 2 else x
-
-
 def _integer(x: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "none") -> Tensor:
     del label_smoothing, reduction  # `plain_rows` lets only their neutral values through
-    return optax.softmax_cross_entropy_with_integer_labels(x, target, axis=_axis(x))
+    return optax.softmax_cross_entropy_with_integer_labels(x, target, axis=axis_of(x))
 
 
 def _soft(x: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "none") -> Tensor:
     del label_smoothing, reduction
-    return optax.softmax_cross_entropy(x, target, axis=_axis(x))
+    return optax.softmax_cross_entropy(x, target, axis=axis_of(x))
 
 
 def _checked(target: Tensor, k: int) -> Tensor:
@@ -73,25 +41,25 @@ def _checked(target: Tensor, k: int) -> Tensor:
 
 
 def _reduced(losses: Tensor, reduction: str, like: Tensor) -> Tensor:
-    wide = _wide(losses)
-    total = {"none": lambda: wide, "mean": lambda: jnp.mean(wide), "sum": lambda: jnp.sum(wide)}[reduction]()
+    own = wide(losses)
+    total = {"none": lambda: own, "mean": lambda: jnp.mean(own), "sum": lambda: jnp.sum(own)}[reduction]()
     return total.astype(like.dtype)
 
 
 def _integer_reduced(x: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
     del label_smoothing  # only 0 gets here
-    safe = _checked(target, x.shape[_axis(x)])
-    return _reduced(optax.softmax_cross_entropy_with_integer_labels(x, safe, axis=_axis(x)), reduction, x)
+    safe = _checked(target, x.shape[axis_of(x)])
+    return _reduced(optax.softmax_cross_entropy_with_integer_labels(x, safe, axis=axis_of(x)), reduction, x)
 
 
 def _smoothed(x: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
     # smooth_labels counts the classes on the last axis.
-    logits = jnp.moveaxis(x, _axis(x), -1)
+    logits = jnp.moveaxis(x, axis_of(x), -1)
     if jnp.issubdtype(target.dtype, jnp.floating):
-        q = _wide(jnp.moveaxis(target, _axis(x), -1))
+        q = wide(jnp.moveaxis(target, axis_of(x), -1))
     else:
         k = logits.shape[-1]
-        q = jax.nn.one_hot(_checked(target, k), k, dtype=_wide(logits[:0]).dtype)
+        q = jax.nn.one_hot(_checked(target, k), k, dtype=wide(logits[:0]).dtype)
     return _reduced(optax.softmax_cross_entropy(logits, optax.smooth_labels(q, label_smoothing)), reduction, x)
 
 
@@ -134,3 +102,12 @@ _LIBRARY: Implementation = {
         ),
     ),
 }
+
+
+class Optax(Library, Jax):
+    """The Optax adapter, for the devices of JAX."""
+
+    library = "optax"
+    version = optax.__version__
+    imported = "import optax"
+    functions = _LIBRARY

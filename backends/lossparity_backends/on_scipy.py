@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 import scipy.special
 
-from lossparity.framework import NATIVE, Entry, Implementation, Phrases, Unsupported
+from lossparity.framework import NATIVE, Entry, Implementation, Unsupported
 from lossparity.model import Request
 from lossparity.spec import OPERATIONS
+from lossparity_backends.library import Library
 from lossparity_backends.on_numpy import Numpy
 
 __all__ = ["SciPy"]
 
 Tensor = np.ndarray[Any, Any]
-
-
-class SciPy(Numpy):
-    """The SciPy adapter; its only device is the CPU."""
-
-    def describe(self) -> Mapping[str, str]:
-        """Return the versions of both, the processor and the traits."""
-        return {**super().describe(), "scipy": scipy.__version__}
-
-    @property
-    def phrases(self) -> Phrases:
-        """How calls are written as a script."""
-        numpy = super().phrases
-        return replace(
-            numpy,
-            imports=("import scipy.special",),
-            version=f'{numpy.version}, "scipy", scipy.__version__',
-        )
-
-    @property
-    def implementations(self) -> Mapping[str, Implementation]:
-        """The variant `scipy` beside those of NumPy."""
-        return {**super().implementations, "scipy": _LIBRARY}
 
 
 def _axis(x: Tensor) -> int:
@@ -66,3 +43,12 @@ _LIBRARY: Implementation = {
     "softmax": (Entry(_softmax, "scipy.special.softmax", NATIVE, _own_format, no_gradient=_NO_GRADIENT),),
     "log_softmax": (Entry(_log_softmax, "scipy.special.log_softmax", NATIVE, _own_format, no_gradient=_NO_GRADIENT),),
 }
+
+
+class SciPy(Library, Numpy):
+    """The SciPy adapter; its only device is the CPU."""
+
+    library = "scipy"
+    version = scipy.__version__
+    imported = "import scipy.special"
+    functions = _LIBRARY

@@ -7,9 +7,10 @@ framework: a finding is a verdict, never an exception.
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import Iterable, Optional
 
-__all__ = ["LossparityError", "UnavailableError", "UsageError", "WireError", "suggest"]
+__all__ = ["LossparityError", "UnavailableError", "UsageError", "WireError", "suggest", "suggest_file"]
 
 
 class LossparityError(Exception):
@@ -47,3 +48,16 @@ def suggest(word: str, known: Iterable[str], noun: str = "one") -> str:
     names: list[str] = sorted(set(known))
     close: Optional[list[str]] = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"known {noun}s: {', '.join(names)}"
+
+
+def suggest_file(path: str) -> str:
+    """Say which file beside a missing one was probably meant, else where it was looked for; nothing where it exists."""
+    wanted = Path(path)
+    try:
+        if wanted.exists():
+            return ""
+        there = [file.name for file in wanted.parent.iterdir()]
+    except (OSError, ValueError):
+        return f"there is no folder {wanted.parent.absolute()}"
+    close = difflib.get_close_matches(wanted.name, there, n=1, cutoff=0.6)
+    return f"did you mean {str(wanted.parent / close[0])!r}?" if close else f"looked for in {wanted.parent.absolute()}"

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from lossparity.errors import UsageError
+from lossparity.errors import UsageError, suggest_file
 
 __all__ = [
     "VERSION",
@@ -299,7 +299,8 @@ def read(path: Path) -> Record:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"the record cannot be read: {error.strerror}", where=str(path)) from None
+        hint = suggest_file(str(path))
+        raise UsageError(f"the record cannot be read: {error.strerror}", where=str(path), hint=hint) from None
     if not text.strip():
         raise UsageError("the record is empty", where=str(path), hint="was the run stopped before it began?")
     first, *rest = text.split(b"\n")

@@ -22,10 +22,11 @@ import msgspec
 import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from lossparity.errors import UnavailableError, UsageError, suggest
+from lossparity.errors import UnavailableError, UsageError, suggest, suggest_file
 from lossparity.known import KINDS, TODO, Deviation
 from lossparity.model import Backend
 from lossparity.record import Record
+from lossparity.spec import COMPILERS
 
 __all__ = [
     "Registered",
@@ -86,12 +87,9 @@ def registered() -> dict[str, Registered]:
     return {name: described(name) for name in sorted(adapters, key=place)}
 
 
-_COMPILERS = {"torch": "compile", "jax": "jit", "tensorflow": "xla", "numpy": ""}
-
-
 def compiler(framework: str) -> str:
     """Return the name of a framework's compiled mode, as in `torch+compile`; empty where it is known to have none."""
-    return _COMPILERS.get(framework, "compiled")
+    return COMPILERS.get(framework, "compiled")
 
 
 def _importable(module: str) -> bool:
@@ -155,7 +153,7 @@ def _require_mode(backend: Backend, pattern: str) -> None:
     if backend.mode and not mode:
         raise UsageError(f"{pattern!r}: {backend.framework} has no compiler", hint=f"leave out +{backend.mode}")
     # Of a stranger's framework nobody knows how its compiler is called.
-    if backend.mode and backend.framework in _COMPILERS and backend.mode != mode:
+    if backend.mode and backend.framework in COMPILERS and backend.mode != mode:
         hint = f"did you mean {str(replace(backend, mode=mode))!r}?"
         raise UsageError(f"{pattern!r}: {backend.framework} has no mode +{backend.mode}", hint=hint)
 
@@ -241,12 +239,12 @@ def read_known(path: Path) -> list[Deviation]:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"the known deviations cannot be read: {error.strerror}", where=str(path)) from None
+        hint = suggest_file(str(path))
+        raise UsageError(f"the known deviations cannot be read: {error.strerror}", where=str(path), hint=hint) from None
     try:
         entries = msgspec.yaml.decode(text, type=_File).deviations
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        where = f"{path}{_line(text, _number(str(error)))}"
-        raise UsageError(f"not a file of known deviations: {error}", where=where) from None
+        raise _refused(path, text, error) from None
     for number, entry in enumerate(entries):
         where = f"{path}{_line(text, number)}"
         if entry.kind not in KINDS:
@@ -260,6 +258,21 @@ def read_known(path: Path) -> list[Deviation]:
         except InvalidSpecifier as error:
             raise UsageError(f"{entry.id}: {error}", where=where, hint="as in '>=2.13,<2.14'") from None
     return [Deviation(**msgspec.structs.asdict(entry)) for entry in entries]
+
+
+def _refused(path: Path, text: bytes, error: Exception) -> UsageError:
+    """Say what is wrong with a file, where, and what it should be."""
+    message, said = str(error), "not a file of known deviations"
+    broken = error.__context__
+    if isinstance(broken, yaml.MarkedYAMLError) and broken.problem_mark:
+        place = f":{broken.problem_mark.line + 1}:{broken.problem_mark.column + 1}"
+        return UsageError(f"{said}: not YAML: {broken.problem}", where=f"{path}{place}")
+    number = _number(message)
+    fields = (_File if number is None else _Entry).__struct_fields__
+    unknown = re.search("unknown field `(.*?)`", message)
+    whole = f"{'the file' if number is None else 'an entry'} has {', '.join(fields)}; docs/known-deviations.md"
+    hint = suggest(unknown[1], fields, "key") if unknown else whole
+    return UsageError(f"{said}: {message}", where=f"{path}{_line(text, number)}", hint=hint)
 
 
 def _number(message: str) -> int | None:

@@ -12,16 +12,21 @@ from pathlib import Path
 from lossparity.errors import UsageError, suggest
 from lossparity.spec import DEFAULTS, OPERATIONS
 
-__all__ = ["KINDS", "Shim", "write"]
+__all__ = ["KINDS", "TEMPLATES", "Shim", "write"]
 
 KINDS = ("function", "class", "tuple", "fused-linear")
-_OPERATIONS = ("softmax", "log_softmax", "nll_loss", "cross_entropy")
 _FUSED = {
     "numpy": ("hidden @ projection.T", "np.eye(classes, dtype=logits.dtype)"),
     "torch": ("hidden @ projection.T", "torch.eye(classes, dtype=logits.dtype, device=logits.device)"),
     "jax": ("hidden @ projection.T", "jnp.eye(classes, dtype=logits.dtype)"),
     "tensorflow": ("tf.matmul(hidden, projection, transpose_b=True)", "tf.eye(classes, dtype=logits.dtype)"),
 }
+TEMPLATES = {
+    "framework": tuple(_FUSED),
+    "kind": KINDS,
+    "operation": ("softmax", "log_softmax", "nll_loss", "cross_entropy"),
+}
+"""What there are templates of, by the name of the option that chooses it."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,8 @@ class Shim:
 
     def check(self) -> None:
         """Raise UsageError for what there is no template of."""
-        for word, known, noun in (
-            (self.framework, tuple(_FUSED), "framework"),
-            (self.kind, KINDS, "kind"),
-            (self.operation, _OPERATIONS, "operation"),
-        ):
+        for noun, known in TEMPLATES.items():
+            word = getattr(self, noun)
             if word not in known:
                 raise UsageError(f"no shim for the {noun} {word!r}", hint=suggest(word, known, noun))
         if self.kind == "fused-linear" and self.operation != "cross_entropy":

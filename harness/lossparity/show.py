@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lossparity import registry
-from lossparity.errors import UnavailableError, UsageError
+from lossparity.errors import UnavailableError, UsageError, suggest
 from lossparity.formats import FORMATS, Array
 from lossparity.itemise import itemised
 from lossparity.model import Backend, Case, Declined, Grade, Outcome, Produced, Raised
@@ -48,15 +49,23 @@ class Shown:
 
 def check_parts(check: str, cases: Sequence[Case]) -> tuple[Case, str, str]:
     """Split a check id `case/format@backend` into its case, format and backend name; UsageError when it is none."""
-    path, _, backend = split_quantity(check)[0].partition("@")
+    name, quantity = split_quantity(check)
+    path, _, backend = name.partition("@")
     case_id, _, fmt = path.rpartition("/")
-    found = next((case for case in cases if case.id == case_id), None)
-    if found is None or fmt not in FORMATS:
-        raise UsageError(
-            f"{check!r} is no check id",
-            hint="one is case/format@backend, as `lossparity list --case GLOB` and the page show",
-        )
-    return found, fmt, backend
+    ids = {case.id: case for case in cases}
+    form = "one is case/format@backend, as `lossparity list --case GLOB` and the page show"
+    if path in ids:
+        raise UsageError(f"{check!r} is no check id: it names no format", hint=form)
+    for word, known, noun in (
+        (case_id, ids, "case"),
+        (fmt, FORMATS, "format"),
+        (quantity, ("", *_QUANTITIES), "quantity"),
+    ):
+        if word not in known:
+            close = difflib.get_close_matches(word, known, n=1)
+            hint = suggest(word, close) if close else form
+            raise UsageError(f"{check!r} is no check id: there is no {noun} {word!r}", hint=hint)
+    return ids[case_id], fmt, backend
 
 
 def split_quantity(check: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "CLAUSES",
+    "COMPILERS",
     "DEFAULTS",
     "FORMAT_ALIASES",
     "LAYOUTS",
@@ -32,6 +33,8 @@ FORMAT_ALIASES = {
     "binary16": "float16",
 }
 """Other names that a person may give a format."""
+COMPILERS = {"torch": "compile", "jax": "jit", "tensorflow": "xla", "numpy": ""}
+"""How the compiled mode of a framework is called, as in `torch+compile`; empty where it has none."""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossparity.casefile.nodes import CaseError, Node, compose, place_after
+from lossparity.casefile.places import built_in, files
 from lossparity.casefile.reader import Defaults, read_cases, read_defaults
 from lossparity.casefile.values import fields, listing, text
-from lossparity.errors import UsageError, suggest
+from lossparity.errors import UsageError, suggest, suggest_file
 from lossparity.model import Case, Numbers, Recipe
 from lossparity.registry import case_packs
 
@@ -38,16 +39,6 @@ class Suite:
     about: str
     path: str
     cases: tuple[Case, ...]
-
-
-def built_in() -> Path:
-    """Return the folder of the built-in cases: beside this module when it is installed, else the checkout's.
-
-    An editable install leaves a frozen copy of the cases in site-packages; this module is then the checkout's, so the
-    copy is never beside it and never read.
-    """
-    package = Path(__file__).resolve().parent
-    return package / "cases" if (package / "cases").is_dir() else package.parents[1] / "cases"
 
 
 def load(paths: Sequence[str | Path]) -> tuple[Suite, ...]:
@@ -93,7 +84,7 @@ def _pack(name: str) -> Path:
 def _suites(place: Path, pack: str, seen: dict[str, str], done: set[Path]) -> Iterator[Suite]:
     """Read what is at a place, but for files that are done; `pack` is whose they are, or empty."""
     try:
-        for path in _files(place):
+        for path in files(place):
             if path.resolve() not in done:
                 done.add(path.resolve())
                 yield _suite(path, _shown(path, place.parents[1] if pack else None), seen)
@@ -104,16 +95,6 @@ def _suites(place: Path, pack: str, seen: dict[str, str], done: set[Path]) -> It
             hint = f"the folder {place} here was read, not the pack of that name: call from another folder"
             raise UsageError(error.message, where=error.where, hint=hint) from None
         raise
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-        return
-    found = sorted(path.rglob("*.yaml"))
-    if not found:
-        raise UsageError("no case file in this folder", where=str(path), hint="case files are named *.yaml")
-    yield from found
 
 
 def _suite(path: Path, shown: str, seen: dict[str, str]) -> Suite:
@@ -153,7 +134,8 @@ def _decoded(path: Path) -> str:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"the case file cannot be read: {reason}", where=str(path)) from None
+        hint = suggest_file(str(path))
+        raise UsageError(f"the case file cannot be read: {reason}", where=str(path), hint=hint) from None
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -179,7 +161,7 @@ def select(cases: Iterable[Case], patterns: Sequence[str]) -> tuple[Case, ...]:
     chosen: set[str] = set()
     for pattern in patterns:
         below = _glob(f"{pattern.rstrip('/')}/*")
-        exactly = _glob(pattern)
+        exactly = _glob(pattern.rstrip("/"))
         matched = {case.id for case in listed if exactly.match(case.id) or below.match(case.id)}
         if not matched:
             raise UsageError(f"no case matches {pattern!r}", hint=_nearest(pattern, listed))
@@ -192,11 +174,19 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def _nearest(pattern: str, cases: Sequence[Case]) -> str:
-    """Suggest the id, or the beginning of one, that was probably meant; else the suites."""
+    """Suggest what was probably meant: an id, the beginning of one, or the pattern in another suite."""
     suites = {case.suite for case in cases}
-    beginnings = suites | {"/".join(case.id.split("/")[:2]) for case in cases}
-    known = beginnings if difflib.get_close_matches(pattern, beginnings, n=1) else suites
-    return suggest(pattern, known, "suite") if known else "there are no cases"
+    if not suites:
+        return "there are no cases"
+    suite, slash, rest = pattern.partition("/")
+    parts = pattern.count("/") + 1
+    alike = {"/".join(case.id.split("/")[:parts]) for case in cases}
+    if "*" not in pattern and difflib.get_close_matches(pattern, alike, n=1):
+        return suggest(pattern, alike)
+    if slash and suite in suites:
+        return f"`lossparity list --case {suite}` lists those of {suite}"
+    close = difflib.get_close_matches(suite, suites, n=1)
+    return f"did you mean {close[0] + slash + rest!r}?" if close else suggest(suite, suites, "suite")
 
 
 def digest(cases: Iterable[Case]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
+import sys
 
 import click
 
 from lossparity import __version__
 from lossparity.cli.check import check
+from lossparity.cli.completion import completion
 from lossparity.cli.doctor import doctor
 from lossparity.cli.endings import Group
 from lossparity.cli.explain import explain
@@ -23,7 +26,9 @@ __all__ = ["main"]
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, "--version")
+@click.version_option(
+    __version__, "--version", message=f"%(prog)s %(version)s, Python {platform.python_version()} ({sys.executable})"
+)
 @click.pass_context
 def main(context: click.Context) -> None:
     """Certified conformance of softmax, log-softmax, NLL and cross-entropy, on any framework.
@@ -38,5 +43,5 @@ def main(context: click.Context) -> None:
         context.color = True
 
 
-for command in (check, doctor, explain, export, init, known, list_, report, run, show):
+for command in (check, completion, doctor, explain, export, init, known, list_, report, run, show):
     main.add_command(command)

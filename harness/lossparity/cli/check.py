@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lossparity.cli import contract, options
+from lossparity.cli import completing, contract, options
 from lossparity.cli.steps import load, page, remembering, require_sound_arithmetic, select
 from lossparity.errors import UsageError
 
@@ -31,10 +31,24 @@ def _share(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
 
 
 @click.command()
-@click.argument("target")
-@click.option("--operation", default="cross_entropy", show_default=True, help="Which operation the function does.")
-@click.option("--framework", default="numpy", show_default=True, help="Whose tensors the function takes.")
-@click.option("--device", default="cpu", show_default=True, help="Device of the tensors.")
+@click.argument("target", shell_complete=completing.targets)
+@click.option(
+    "--operation",
+    default="cross_entropy",
+    show_default=True,
+    shell_complete=completing.operations,
+    help="Which operation the function does.",
+)
+@click.option(
+    "--framework",
+    default="numpy",
+    show_default=True,
+    shell_complete=completing.frameworks,
+    help="Whose tensors the function takes.",
+)
+@click.option(
+    "--device", default="cpu", show_default=True, shell_complete=completing.devices, help="Device of the tensors."
+)
 @contract.map_
 @contract.returns
 @contract.inplace_ok
@@ -44,6 +58,7 @@ def _share(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
     "--convention",
     default="",
     metavar="FIELD=CHOICE,…",
+    shell_complete=completing.conventions,
     help="Judge by another named convention, as strictly, as in smoothing=K-1,mean=sum.",
 )
 @options.case

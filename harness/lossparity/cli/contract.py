@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from lossparity.cli import completing, options
 from lossparity.errors import UsageError
 from lossparity.spec import FORMAT_ALIASES
 
@@ -39,6 +40,7 @@ map_ = click.option(
     multiple=True,
     callback=_pairs,
     metavar="NAME=PARAMETER",
+    shell_complete=completing.arguments,
     help="Which parameter of the function an argument of the spec is, as in target=labels; repeatable.",
 )
 returns = click.option(
@@ -55,12 +57,13 @@ supports = click.option(
     multiple=True,
     callback=_supported,
     metavar="WORDS",
+    shell_complete=completing.supports,
     help="What the function is for; the rest is not tested. Formats, indices, probabilities, 1d, 2d, nd, value, "
     "gradient, weight, ignore_index, label_smoothing, reduction, reduction=mean, finite; separated by commas.",
 )
 mode = click.option(
     "--mode",
-    type=click.Choice(["eager", "compiled", "both"]),
+    type=options.named("mode", "eager", "compiled", "both"),
     default="eager",
     show_default=True,
     help="Call it as it is, or through torch.compile, jax.jit or XLA.",

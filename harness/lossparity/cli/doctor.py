@@ -7,6 +7,7 @@ import sys
 import click
 
 from lossparity.cli.endings import Unsound
+from lossparity.errors import UnavailableError
 
 
 @click.command()
@@ -17,6 +18,14 @@ def doctor(no_probe: bool) -> None:
     Exit status 1: a framework's arithmetic is not as its adapter declares and the bounds assume. 3: this machine's own
     is unsound.
     """
+    from lossparity.dependencies import unmet
+
+    lacking = [one for one in unmet("lossparity") if not one.found]
+    if lacking:  # of which the rest would fail at an import
+        raise UnavailableError(
+            f"not installed: {', '.join(one.wanted for one in lacking)}",
+            hint="pip install " + " ".join(f"'{one.wanted}'" for one in lacking),
+        )
     from lossparity import doctor as examining
 
     status = 0

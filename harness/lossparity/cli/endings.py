@@ -41,6 +41,6 @@ class Group(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find a command by its name, or raise UsageError with the nearest one."""
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
+        if args and args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise UsageError(f"no command {args[0]!r}", hint=suggest(args[0], self.commands, "command"))
         return super().resolve_command(ctx, args)

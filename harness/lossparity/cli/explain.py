@@ -9,7 +9,7 @@ import click
 
 from lossparity.cli import options
 from lossparity.cli.steps import require_sound_arithmetic
-from lossparity.errors import UsageError
+from lossparity.errors import UsageError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def explain(
     LOGITS and TARGET are files: .npy, .npz (FILE.npz:NAME), .csv or .json. A NUMBER is a decimal, all of whose digits
     count, or a file with one loss for each position. Exit status: 0 when every number is explained, 1 when one is not.
     """
-    _only_numbers(numbers)
+    _only_numbers(explain, numbers)
     require_sound_arithmetic()
     from lossparity.explaining import arrayfiles
     from lossparity.explaining import explain as explained
@@ -58,8 +58,10 @@ def explain(
     sys.exit(0 if found.complete else 1)
 
 
-def _only_numbers(numbers: Sequence[Any]) -> None:
+def _only_numbers(command: click.Command, numbers: Sequence[Any]) -> None:
     """Refuse a misspelt option, which click takes for an argument here."""
     for one in numbers:
         if one.startswith("--"):
-            raise UsageError(f"no option {one!r}", hint="`lossparity explain --help` lists them")
+            name = one.partition("=")[0]
+            options_ = [word for param in command.params for word in param.opts if word.startswith("--")]
+            raise UsageError(f"no option {name!r}", hint=suggest(name, options_, "option"))

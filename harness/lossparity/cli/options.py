@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lossparity.cli import completing
 from lossparity.errors import UsageError, suggest
 from lossparity.spec import FORMAT_ALIASES
 
-__all__ = ["arithmetic", "backend", "case", "cases", "format", "grade", "no_cache", "timeout"]
+__all__ = ["arithmetic", "backend", "case", "cases", "format", "grade", "named", "no_cache", "timeout"]
 
 _LONGEST = 86_400.0  # seconds: one day
 
 
 # Click's parameter types take an argument since 8.4, and before that to the type checker alone.
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     _Type = click.ParamType[str]
 else:
     _Type = click.ParamType
@@ -32,6 +35,29 @@ class _Format(_Type):
         return str(FORMAT_ALIASES.get(value, value))
 
 
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice
+
+
+class _Named(_Choice):
+    def __init__(self, noun: str, choices: Sequence[str]) -> None:
+        super().__init__(choices)
+        self._noun = noun
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            raise UsageError(f"unknown {self._noun} {value!r}", hint=suggest(value, self.choices, self._noun)) from None
+
+
+def named(noun: str, *choices: str) -> click.ParamType[str]:
+    """Return the type of a parameter that is one of some names: a misspelt one is answered with the nearest."""
+    return _Named(noun, choices)
+
+
 def _seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
     if not 0 < value <= _LONGEST:  # false for NaN
         raise UsageError(f"--timeout {value:g} is no time limit", hint=f"seconds, above 0 and up to {_LONGEST:g}")
@@ -44,6 +70,7 @@ backend = click.option(
     "names",
     multiple=True,
     metavar="NAME",
+    shell_complete=completing.backends,
     help="Backend NAME[.VARIANT][:DEVICE][+MODE][@PATH], or a glob of them; repeatable. As in torch, jax.manual, "
     "torch:cuda, torch+compile, '*+*' (every compiled mode), jax@PATH/TO/python (the jax of another environment).",
 )
@@ -56,16 +83,34 @@ cases = click.option(
     help="Case file or folder, or the name of an installed pack (`lossparity list`), instead of the built-in ones; "
     "repeatable.",
 )
-case = click.option("--case", "globs", multiple=True, metavar="GLOB", help="Only cases whose id matches; repeatable.")
+case = click.option(
+    "--case",
+    "globs",
+    multiple=True,
+    metavar="GLOB",
+    shell_complete=completing.cases,
+    help="Only cases whose id matches; repeatable.",
+)
 format = click.option(  # noqa: A001 - it is named as the option is
-    "--format", "--dtype", "formats", multiple=True, type=_Format(), help="Only this format; repeatable."
+    "--format",
+    "--dtype",
+    "formats",
+    multiple=True,
+    type=_Format(),
+    shell_complete=completing.formats,
+    help="Only this format; repeatable.",
 )
 arithmetic = click.option(
-    "--format", "--dtype", "fmt", type=_Format(), help="The format of the arithmetic, where it is not the logits' own."
+    "--format",
+    "--dtype",
+    "fmt",
+    type=_Format(),
+    shell_complete=completing.formats,
+    help="The format of the arithmetic, where it is not the logits' own.",
 )
 grade = click.option(
     "--min-grade",
-    type=click.Choice(["exact", "faithful", "tight", "loose"]),
+    type=named("grade", "exact", "faithful", "tight", "loose"),
     help="The lowest grade that passes (default: loose); undecided results then fail too.",
 )
 no_cache = click.option(

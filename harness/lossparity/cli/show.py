@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lossparity.cli import contract, options
+from lossparity.cli import completing, contract, options
 from lossparity.cli.steps import backends_named, load, require_sound_arithmetic, select
 from lossparity.errors import UsageError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.checks)
 @options.backend
 @options.cases
 @options.format
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--target",
     metavar="FUNCTION",
+    shell_complete=completing.targets,
     default="",
     help="Your own function, as `check` takes it; NAME is then case/format@FRAMEWORK.target.",
 )
@@ -85,7 +86,7 @@ def show(
         return
     backends, _ = backends_named(names)
     chosen = select(suites, [name], formats)
-    if name in {suite.name for suite in suites} and any(case.published for case in chosen):
+    if name.rstrip("/") in {suite.name for suite in suites} and any(case.published for case in chosen):
         for library in backends if names else [_library(backends)]:
             for line in showing.stages(chosen, library, formats[0] if formats else "float64"):
                 click.echo(line)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lossparity.errors import UsageError, suggest
+from lossparity.errors import UsageError, suggest, suggest_file
 
 __all__ = ["MOST_TEXT", "is_file", "read"]
 
@@ -31,7 +31,8 @@ def read(text: str, *, flat: bool = False) -> Any:
     """
     path, name = _split(text)
     if not path.is_file():
-        raise UsageError("there is no such file" if not path.exists() else "is no file", where=text, hint=_HINT)
+        said, hint = ("is no file", _HINT) if path.exists() else ("there is no such file", suggest_file(str(path)))
+        raise UsageError(said, where=text, hint=hint)
     readers = {".npy": _npy, ".npz": _npz, ".csv": _csv, ".json": _json}
     suffix = path.suffix.lower()
     if suffix not in readers:

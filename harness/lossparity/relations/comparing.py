@@ -130,8 +130,8 @@ def against_kept(results: Results) -> Compared:
 def again(results: Results) -> Compared:
     """Compare with what came the next times."""
     # What is kept between calls may show in the second or only later.
-    again = [Compared.alike(results, other) for other in results.got[1:]]
-    return next((one for one in again if not one.equal), again[0])
+    compared = [Compared.alike(results, other) for other in results.got[1:]]
+    return next((one for one in compared if not one.equal), compared[0])
 
 
 def added_up(results: Results) -> Compared:

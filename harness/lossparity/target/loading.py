@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable
 
+from lossparity.errors import suggest, suggest_file
+
 __all__ = ["load", "source_file"]
 
 _PICKLE = "pickle:"
@@ -27,7 +29,8 @@ def load(where: str) -> Callable[..., Any]:
         found = _imported(place, _module)
         for part in name.split("."):
             if not hasattr(found, part):
-                raise ImportError(f"{place} has no {name!r}")
+                names = [one for one in dir(found) if not one.startswith("_")]
+                raise ImportError(f"{place} has no {name!r}; {suggest(part, names, 'name')}")
             found = getattr(found, part)
     return _function(found, where)
 
@@ -76,7 +79,7 @@ def _module(where: str) -> ModuleType:
         return importlib.import_module(where)
     path = Path(where).resolve()
     if not path.is_file():
-        raise ImportError(f"no such file: {where}")
+        raise ImportError(f"no such file: {where}; {suggest_file(where)}")
     sys.path.insert(0, str(path.parent))
     # A file that is called like a module in use must not take its place.
     name = f"target_{path.stem}" if path.stem in sys.modules else path.stem
