@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from lossparity import record, registry, suite
 from lossparity.cli import main
 from lossparity.errors import UsageError
 from test_registry import distribution
+from test_tutorials import follow
 
 ROOT = Path(__file__).resolve().parents[1]
 PACK = ROOT / "examples" / "pack"
@@ -189,35 +189,12 @@ def test_the_tutorial_shows_the_distribution_as_it_is() -> None:
     assert shown(PAGE.read_text(encoding="utf-8")) == files
 
 
-def test_the_distribution_does_what_the_tutorial_says_from_its_wheel(wheelhouse: Path, tmp_path: Path) -> None:
+def test_the_tutorial_leads_to_a_distribution_that_passes(wheelhouse: Path, tmp_path: Path) -> None:
     programs = installing.environment(wheelhouse, tmp_path / "venv")
-    installing.install(programs, installing.wheels(tmp_path / "wheels", PACK), "minigrad")
-
-    def run(*words: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [programs / "lossparity", *words],
-            cwd=tmp_path,
-            env=installing.variables(programs),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    listed = run("list")
-    assert "\n  minigrad\n  minigrad+compiled\n" in listed
-    assert "\n  minigrad\n    minigrad: 2 cases. Masks" in listed
-    assert "minigrad: ready" in run("doctor", "--no-probe")
-    (said,) = re.findall(r"^```text\n(.*?)```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    own = run("run", "-b", "minigrad", "--cases", "minigrad", "--strict-known", "-o", "own")
-    assert own.split()[: len(said.split())] == said.split(), "as the tutorial shows it"
-    assert "5 known" in run("run", "-b", "minigrad", "--strict-known", "-o", "built-in")
-    found = record.read(tmp_path / "own" / "run.jsonl")
-    assert {one.source.partition(":")[0] for one in found.cases} == {"minigrad/cases/minigrad.yaml"}
-    assert {one.origin for one in found.results} == {"native"}
-    assert "did you mean 'minigrad'?" in run("run", "--cases", "minigrd", code=2)
-    assert "torch is not installed" in run("check", "x.py:f", "--framework", "torch", code=3)
+    follow(PAGE, tmp_path, programs)
+    found = record.read(tmp_path / "lossparity-results" / "run.jsonl")
+    assert {one.origin for one in found.results if one.verdict != "unsupported"} == {"native"}
+    assert sum(one.verdict == "known" for one in found.results) == 5
 
 
 def test_the_adapter_of_the_tutorial_keeps_to_floor_0() -> None:
