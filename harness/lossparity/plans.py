@@ -17,7 +17,7 @@ from lossparity.errors import UsageError
 from lossparity.expected import whole
 from lossparity.formats import FORMATS, Array
 from lossparity.inputs import build, input_hash
-from lossparity.judge import Judgement, judge, unlike_format
+from lossparity.judge import Judgement, judge, unlike_format, unlike_shape
 from lossparity.model import (
     Backend,
     Case,
@@ -212,9 +212,8 @@ class Question:
             if not isinstance(there, Array):
                 return there
             shape = answer.shape if part is self.parts[0] else self._shape(part, quantity)
-            if there.shape != shape:
-                said = f"shape {list(there.shape)} instead of {list(shape)}"
-                return Finding(quantity, Verdict.FAIL, "produced", "shape", message=said, got=there)
+            if unlike := unlike_shape(there.shape, shape):
+                return Finding(quantity, Verdict.FAIL, "produced", "shape", message=unlike, got=there)
             if unlike := unlike_format(there.format, self.format):
                 return Finding(quantity, Verdict.FAIL, "produced", "format", message=unlike, got=there)
             arrays.append(there)
@@ -230,12 +229,10 @@ class Question:
     def _held(self, held: Held, quantity: Quantity, threshold: Grade) -> Finding:
         if CLAUSES[self.case.clause].kind == "info":
             return Finding(quantity, Verdict.PASS, "produced", choice=held.choice, message=held.message)
-        verdict, kind, message, choice = Verdict.PASS, "", held.message, held.choice
-        if held.grade is Grade.UNCERTIFIED:
-            verdict, message, choice = Verdict.UNDECIDED, "the bound is vacuous", ""
-        elif held.grade.rank > threshold.rank:
-            verdict, kind, choice = Verdict.FAIL, "inconsistent", ""
-            message = message or f"grade {held.grade.value} is below the threshold {threshold.value}"
+        verdict, below = _against(held.grade, threshold)
+        kind = "inconsistent" if verdict is Verdict.FAIL else ""
+        message = "the bound is vacuous" if verdict is Verdict.UNDECIDED else held.message or below
+        choice = held.choice if verdict is Verdict.PASS else ""
         judgement = Judgement(held.grade, kind, None, held.used, None, "")
         return Finding(quantity, verdict, "produced", kind, choice, message, judgement=judgement)
 
@@ -298,15 +295,12 @@ class Question:
     def _graded(
         self, got: Array, quantity: Quantity, answer: Answer, judgement: Judgement, choice: str, threshold: Grade
     ) -> Finding:
-        verdict, kind, message = Verdict.PASS, judgement.kind, judgement.message
-        if judgement.grade is Grade.UNCERTIFIED:
-            verdict = Verdict.UNDECIDED
-        elif judgement.grade.rank > threshold.rank:
-            verdict = Verdict.FAIL
+        verdict, below = _against(judgement.grade, threshold)
+        kind, message = judgement.kind, judgement.message
+        if verdict is Verdict.FAIL:
             kind = kind or "finite-wrong"
-            if judgement.grade is not Grade.WRONG:
-                message = f"grade {judgement.grade.value} is below the threshold {threshold.value}"
-        elif quantity == "value" and (unlike := self._unlike_published(answer)):
+            message = message if judgement.grade is Grade.WRONG else below
+        elif verdict is Verdict.PASS and quantity == "value" and (unlike := self._unlike_published(answer)):
             verdict, kind, message = Verdict.FAIL, "published", unlike
         if verdict is not Verdict.PASS:
             choice = ""
@@ -322,6 +316,15 @@ class Question:
         if np.all(np.abs(answer.whole() - printed) <= 0.5 * 10.0**-published.decimals):
             return ""
         return f"does not round to the published {_text(published.exact, published.decimals)}"
+
+
+def _against(grade: Grade, threshold: Grade) -> tuple[Verdict, str]:
+    """Return what a grade comes to, and, where that is a failure, in words."""
+    if grade is Grade.UNCERTIFIED:
+        return Verdict.UNDECIDED, ""
+    if grade.rank > threshold.rank:
+        return Verdict.FAIL, f"grade {grade.value} is below the threshold {threshold.value}"
+    return Verdict.PASS, ""
 
 
 def _scaled(part: Part, case: Case) -> Mapping[str, Array]:
