@@ -18,7 +18,7 @@ from lossparity.inspection import GRADES, Inspection, Torn, Worst
 from lossparity.model import Grade
 from lossparity.reference import Answer, Block
 
-__all__ = ["BINS", "Judgement", "judge", "unlike_format"]
+__all__ = ["BINS", "Judgement", "judge", "unlike_format", "unlike_shape"]
 
 BINS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1024.0, 65536.0)
 """Upper ends of the histogram's bins, in ulp; one more bin holds what is beyond them or of another class."""
@@ -53,12 +53,16 @@ def judge(got: Array, answer: Answer, *, flushed: bool) -> Judgement:
     `flushed`: whether the backend declares that it flushes subnormal numbers to 0.
     """
     fmt = FORMATS[answer.format]
-    if got.shape != answer.shape:
-        said = f"shape {list(got.shape)} instead of {list(answer.shape)}"
-        return _refused("shape", said + _of_shape(got.shape, answer.shape))
+    if unlike := unlike_shape(got.shape, answer.shape):
+        return _refused("shape", unlike)
     if unlike := unlike_format(got.format, fmt.name):
         return _refused("format", unlike)
     return _Judge(got, answer, Bounds(answer, flushed)).judgement()
+
+
+def unlike_shape(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """Say how a result's shape is not the wanted one; nothing where it is."""
+    return "" if got == wanted else f"shape {list(got)} instead of {list(wanted)}{_of_shape(got, wanted)}"
 
 
 def unlike_format(got: str, wanted: str) -> str:

@@ -9,27 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from lossparity.errors import UsageError
 from lossparity.expected import whole
-from lossparity.formats import FORMATS, Array
+from lossparity.findings import Finding, Quantity, against, nearness, of_none, rank_of, returned
+from lossparity.formats import Array
 from lossparity.inputs import build, input_hash
-from lossparity.judge import Judgement, judge, unlike_format
+from lossparity.judge import Judgement, judge, unlike_format, unlike_shape
 from lossparity.model import (
     Backend,
     Case,
-    Crashed,
-    Declined,
     Grade,
     Numbers,
     Outcome,
-    Produced,
-    Raised,
     Request,
-    TimedOut,
     Verdict,
 )
 from lossparity.reference import Answer, Problem, Remember, computed
@@ -40,27 +35,7 @@ from lossparity.spec import CLAUSES
 
 __all__ = ["Finding", "Quantity", "Question"]
 
-Quantity = Literal["value", "gradient"]
 EXACT = "exact"
-
-
-@dataclass(frozen=True, eq=False)
-class Finding:
-    """What one quantity of one check came to, before known deviations are looked up.
-
-    `kind` says how it deviates: inf, nan, zero, finite-wrong, shape, format, modified, published, raises,
-    no-raise or, where a relation does not hold, inconsistent.
-    """
-
-    quantity: Quantity
-    verdict: Verdict
-    outcome: str
-    kind: str = ""
-    choice: str = ""
-    message: str = ""
-    got: Array | None = None
-    judgement: Judgement | None = None
-    answer: Answer | None = None
 
 
 @dataclass(eq=False)
@@ -208,13 +183,12 @@ class Question:
         arrays: list[Array] = []
         answer = self.answer(self.alternatives[0], quantity)
         for outcome, part in zip(outcomes, self.parts, strict=True):
-            there = self._array(outcome, quantity)
+            there = returned(outcome, quantity, self.case)
             if not isinstance(there, Array):
                 return there
             shape = answer.shape if part is self.parts[0] else self._shape(part, quantity)
-            if there.shape != shape:
-                said = f"shape {list(there.shape)} instead of {list(shape)}"
-                return Finding(quantity, Verdict.FAIL, "produced", "shape", message=said, got=there)
+            if unlike := unlike_shape(there.shape, shape):
+                return Finding(quantity, Verdict.FAIL, "produced", "shape", message=unlike, got=there)
             if unlike := unlike_format(there.format, self.format):
                 return Finding(quantity, Verdict.FAIL, "produced", "format", message=unlike, got=there)
             arrays.append(there)
@@ -230,43 +204,16 @@ class Question:
     def _held(self, held: Held, quantity: Quantity, threshold: Grade) -> Finding:
         if CLAUSES[self.case.clause].kind == "info":
             return Finding(quantity, Verdict.PASS, "produced", choice=held.choice, message=held.message)
-        verdict, kind, message, choice = Verdict.PASS, "", held.message, held.choice
-        if held.grade is Grade.UNCERTIFIED:
-            verdict, message, choice = Verdict.UNDECIDED, "the bound is vacuous", ""
-        elif held.grade.rank > threshold.rank:
-            verdict, kind, choice = Verdict.FAIL, "inconsistent", ""
-            message = message or f"grade {held.grade.value} is below the threshold {threshold.value}"
+        verdict, below = against(held.grade, threshold)
+        kind = "inconsistent" if verdict is Verdict.FAIL else ""
+        message = "the bound is vacuous" if verdict is Verdict.UNDECIDED else held.message or below
+        choice = held.choice if verdict is Verdict.PASS else ""
         judgement = Judgement(held.grade, kind, None, held.used, None, "")
         return Finding(quantity, verdict, "produced", kind, choice, message, judgement=judgement)
 
     def _finding(self, outcome: Outcome, quantity: Quantity, flushed: bool, threshold: Grade) -> Finding:
-        part = self._array(outcome, quantity)
+        part = returned(outcome, quantity, self.case)
         return part if isinstance(part, Finding) else self._judged(part, quantity, flushed, threshold)
-
-    def _array(self, outcome: Outcome, quantity: Quantity) -> Array | Finding:
-        """Return what came back for a quantity, or the finding that nothing did."""
-        part: Outcome | Array | None = outcome
-        if isinstance(outcome, Produced):
-            part = outcome.value if quantity == "value" else outcome.gradient
-        if isinstance(part, Array) and isinstance(outcome, Produced):
-            if not outcome.unmodified:
-                return Finding(
-                    quantity, Verdict.FAIL, "produced", "modified", message="the inputs were modified (clause M6)"
-                )
-            return _unscaled(part, self.case.scale) if quantity == "gradient" else part
-        if isinstance(part, Raised):
-            said = f"{part.type}: {part.message}" + (f" ({part.where})" if part.where else "")
-            if "raises" in self.alternatives:
-                return Finding(quantity, Verdict.PASS, "raised", choice="raises", message=said)
-            return Finding(quantity, Verdict.ERROR, "raised", "raises", message=said)
-        if isinstance(part, Declined):
-            return Finding(quantity, Verdict.UNSUPPORTED, "declined", message=part.reason)
-        if isinstance(part, Crashed):
-            return Finding(quantity, Verdict.CRASH, "crashed", "crash", message=part.cause)
-        if isinstance(part, TimedOut):
-            said = f"no answer in {part.seconds:g} s; the process was stopped (--timeout SECONDS gives it longer)"
-            return Finding(quantity, Verdict.TIMEOUT, "timed out", "timeout", message=said)
-        return Finding(quantity, Verdict.ERROR, "produced", "raises", message=f"no {quantity} came back")
 
     def _judged(self, got: Array, quantity: Quantity, flushed: bool, threshold: Grade) -> Finding:
         found: list[Finding] = []
@@ -276,14 +223,14 @@ class Question:
             found.append(self._graded(got, quantity, answer, judge(got, answer, flushed=flushed), named, threshold))
         # What is permitted may be near together: in 16 bits a result can be within the bounds of two.
         if passed := [one for one in found if one.verdict is Verdict.PASS]:
-            nearest = min(passed, key=_distance)
+            nearest = min(passed, key=nearness)
             return replace(nearest, choice=self._named(nearest.choice, quantity, got))
         if not found:
             said = "returned a result where the spec wants an exception"
             return Finding(quantity, Verdict.FAIL, "produced", "no-raise", message=said, got=got)
-        best = min(found, key=_grade)
+        best = min(found, key=rank_of)
         if self.case.one_of and best.verdict is Verdict.FAIL:
-            return replace(best, message=_of_none(best, self.case.one_of))
+            return replace(best, message=of_none(best, self.case.one_of))
         return best
 
     def _named(self, choice: str, quantity: Quantity, got: Array) -> str:
@@ -298,15 +245,12 @@ class Question:
     def _graded(
         self, got: Array, quantity: Quantity, answer: Answer, judgement: Judgement, choice: str, threshold: Grade
     ) -> Finding:
-        verdict, kind, message = Verdict.PASS, judgement.kind, judgement.message
-        if judgement.grade is Grade.UNCERTIFIED:
-            verdict = Verdict.UNDECIDED
-        elif judgement.grade.rank > threshold.rank:
-            verdict = Verdict.FAIL
+        verdict, below = against(judgement.grade, threshold)
+        kind, message = judgement.kind, judgement.message
+        if verdict is Verdict.FAIL:
             kind = kind or "finite-wrong"
-            if judgement.grade is not Grade.WRONG:
-                message = f"grade {judgement.grade.value} is below the threshold {threshold.value}"
-        elif quantity == "value" and (unlike := self._unlike_published(answer)):
+            message = message if judgement.grade is Grade.WRONG else below
+        elif verdict is Verdict.PASS and quantity == "value" and (unlike := self._unlike_published(answer)):
             verdict, kind, message = Verdict.FAIL, "published", unlike
         if verdict is not Verdict.PASS:
             choice = ""
@@ -333,30 +277,6 @@ def _scaled(part: Part, case: Case) -> Mapping[str, Array]:
     if not np.array_equal(divided.exact() * case.scale, first.exact(), equal_nan=True):
         raise UsageError(f"{case.id}: {name} divided by {case.scale:g} are no numbers of {first.format}")
     return {**part.arrays, name: divided}
-
-
-def _unscaled(gradient: Array, scale: float) -> Array:
-    """Return the gradient with respect to the logits themselves."""
-    if scale == 1.0 or gradient.format not in FORMATS:
-        return gradient
-    return Array.of(gradient.exact() / scale, gradient.format)
-
-
-def _of_none(finding: Finding, permitted: Sequence[str]) -> str:
-    said = f"none of what is permitted: {', '.join(permitted)}"
-    return f"{said}; {finding.message}" if finding.message else said
-
-
-def _grade(finding: Finding) -> int:
-    assert finding.judgement is not None
-    return finding.judgement.grade.rank
-
-
-def _distance(finding: Finding) -> tuple[int, float]:
-    """Order passing findings: the better grade first, then the smaller share of the bound."""
-    judgement = finding.judgement
-    assert judgement is not None
-    return judgement.grade.rank, judgement.bound_used or 0.0
 
 
 def _text(figures: Numbers, decimals: int) -> str:
