@@ -21,7 +21,7 @@ from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation
 from lossparity.model import Keyword
 from lossparity_backends.calls import key, worked_example
 
-__all__ = ["Jax", "axis_of", "wide"]
+__all__ = ["Jax", "Tensor", "axis_of", "wide"]
 
 Tensor = Any
 

@@ -6,8 +6,6 @@ target mass, and takes no axis. Optax has no class weights, no ignored index, an
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -16,11 +14,9 @@ from lossparity.framework import COMPOSED, NATIVE, Entry, Implementation, Unsupp
 from lossparity.model import Request
 from lossparity_backends.calls import ignores, index_target, plain_rows, probability_target
 from lossparity_backends.library import Library
-from lossparity_backends.on_jax import Jax, axis_of, wide
+from lossparity_backends.on_jax import Jax, Tensor, axis_of, wide
 
 __all__ = ["Optax"]
-
-Tensor = Any
 
 
 def _integer(x: Tensor, target: Tensor, label_smoothing: float = 0.0, reduction: str = "none") -> Tensor:

@@ -123,7 +123,8 @@ def wanted(
 ) -> Wanted:
     """Return what is to be checked, in the words of `check`, and by what; UsageError for what is not understood."""
     grade = grade_named(min_grade)
-    words = tuple(FORMAT_ALIASES.get(word, word) for word in _several(supports, str))
+    given: Iterable[str] = _several(supports, str)
+    words = tuple(FORMAT_ALIASES.get(word, word) for word in given)
     paths = [Path(one) for one in _several(cases, Path)]
     formats = tuple(format_named(one) for one in _several(format, str))
     return Wanted(
