@@ -13,6 +13,7 @@ import lossparity
 from lossparity import record, registry, suite
 from lossparity.cli import main
 from lossparity.errors import UsageError
+from test_completing import offered
 from test_registry import distribution
 from test_tutorials import follow
 
@@ -166,6 +167,11 @@ def test_commands_and_the_function_take_a_pack_by_name() -> None:
     assert code == 1 and "--cases mypack --case theirs/a" in said
     found = lossparity.check("mine.py:softmax", "softmax", cases="mypack")
     assert set(found.failures) == {"theirs/a/float64@numpy.target#value"}
+
+
+@pytest.mark.usefixtures("theirs")
+def test_the_cases_of_a_pack_are_completed() -> None:
+    assert offered("run --cases mypack --case theirs/") == ["theirs/a"]
 
 
 def test_known_counts_what_is_declared_of_a_packs_cases(theirs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

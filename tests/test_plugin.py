@@ -80,12 +80,18 @@ def run_pytest(tmp_path: Path) -> Pytest:
     for name in ("FORCE_COLOR", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_CURRENT_TEST"):
         environment.pop(name, None)
 
-    def run(*words: str, plugins: tuple[str, ...] = ("lossparity.plugin",)) -> Done:
+    def run(*words: str, plugins: tuple[str, ...] = ("lossparity.plugin",), folder: str = "") -> Done:
         given = [word for plugin in plugins for word in ("-p", plugin)]
         command = [sys.executable, "-m", "pytest", *given, *words]
         return Done(
             subprocess.run(
-                command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300
+                command,
+                cwd=tmp_path / folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=300,
             )
         )
 
@@ -346,3 +352,115 @@ def test_an_interrupted_session_leaves_an_incomplete_record(run_pytest: Pytest, 
     record = read(tmp_path / "page.jsonl")
     assert done.status == 2 and not record.complete
     assert len(record.results) >= 2 and (tmp_path / "page.html").exists()
+
+
+LAYOUTS = {
+    "pythonpath": {"pytest.ini": "[pytest]\npythonpath = src\n", "src/kern.py": ""},
+    "conftest": {"conftest.py": "", "kern.py": ""},
+    "inserted": {"tests/conftest.py": "import sys\nsys.path.insert(0, 'lib')\n", "lib/kern.py": ""},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_pytest_can_import_for_a_file_can_be_judged(run_pytest: Pytest, tmp_path: Path, layout: str) -> None:
+    for name, text in LAYOUTS[layout].items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(FUNCTIONS.partition("options = ")[0] if path.name == "kern.py" else text)
+    (tmp_path / "tests").mkdir(exist_ok=True)
+    (tmp_path / "tests" / "test_k.py").write_text(
+        "import lossparity\nfrom kern import softmax\n"
+        "judged = lossparity.conforms('softmax', cases='mine.yaml', case='mine/plain')(softmax)\n"
+    )
+    done = run_pytest("-q", "tests/test_k.py")
+    assert done.status == 0 and "2 passed" in done.text, done.text
+
+
+def test_lazy_objects_of_others_are_left_alone(run_pytest: Pytest, tmp_path: Path) -> None:
+    (tmp_path / "test_lazy.py").write_text(
+        "class Lazy:\n    @property\n    def __class__(self):\n        raise RuntimeError('not set up')\n"
+        "lazy = Lazy()\ndef test_ok():\n    pass\n"
+    )
+    assert run_pytest("-q", "test_lazy.py").status == 0
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [("folder", "it is a folder"), ("page.jsonl", "would overwrite it"), ("mine.yaml/page.html", "cannot be written")],
+)
+def test_a_report_that_cannot_be_is_refused_at_the_start(
+    run_pytest: Pytest, tmp_path: Path, report: str, said: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    done = run_pytest("-q", *MINE, "--lossparity-report", report)
+    assert done.status == 4 and said in done.errors and "Traceback" not in done.errors + done.text
+
+
+def test_a_report_of_nothing_leaves_nothing(run_pytest: Pytest, tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
+    done = run_pytest("-q", "test_other.py", "--lossparity-report=page.html")
+    assert done.status == 0 and "nothing of lossparity was judged" in done.text
+    assert not (tmp_path / "page.html").exists() and not (tmp_path / "page.jsonl").exists()
+
+
+def test_a_decorator_without_parentheses_and_one_on_a_method_are_refused(run_pytest: Pytest, tmp_path: Path) -> None:
+    (tmp_path / "test_bare.py").write_text("import lossparity\n@lossparity.conforms\ndef f(logits):\n    pass\n")
+    done = run_pytest("-q", "test_bare.py")
+    assert done.status == 2 and "called with parentheses" in done.text
+    (tmp_path / "test_method.py").write_text(
+        "import lossparity\nclass TestAll:\n    @lossparity.conforms('softmax')\n    def f(self, x):\n        pass\n"
+    )
+    done = run_pytest("-q", "test_method.py")
+    assert done.status == 2 and "put @staticmethod below it" in done.text
+    (tmp_path / "test_static.py").write_text(
+        "import lossparity\nclass TestAll:\n    @staticmethod\n"
+        "    @lossparity.conforms('softmax', cases='mine.yaml', supports=['value'])\n    def f(logits):\n"
+        "        return logits\n"
+    )
+    assert "6 failed" in run_pytest("-q", "test_static.py").text
+
+
+def test_what_cannot_be_asked_fails_once_and_is_in_the_record(run_pytest: Pytest, tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        "import lossparity\n@lossparity.conforms('softmax', cases='mine.yaml')\ndef f(x, dim):\n    return x\n"
+    )
+    done = run_pytest("-q", "test_mine.py", "--lossparity-report=page.html")
+    assert done.status == 1 and "1 failed, 5 skipped" in done.text, done.text
+    record = read(tmp_path / "page.jsonl")
+    assert record.complete and record.footer is not None and not record.results
+    (left,) = record.footer.not_tested
+    assert (left.what, left.checks) == ("numpy.test_mine.f", 6) and "dim" in left.reason
+
+
+def test_a_failure_is_repeated_by_its_own_words(run_pytest: Pytest, tmp_path: Path) -> None:
+    done = run_pytest("-q", *MINE, "--lossparity-min-grade", "exact", "--lossparity-timeout", "50", "-x")
+    (words,) = {line for line in done.text.splitlines() if "again: pytest" in line}
+    again = run_pytest("-q", *shlex.split(words)[2:])
+    assert again.status == 1 and "1 failed" in again.text
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_mine.py").write_text(
+        FUNCTIONS.replace("mine.yaml", "../mine.yaml").replace("known.yaml", "../known.yaml")
+    )
+    below = run_pytest("-q", "-x", "test_mine.py", "-k", "doubled", folder="tests")
+    (words,) = {line for line in below.text.splitlines() if "again: pytest" in line}
+    assert words.split()[2].startswith("test_mine.py::doubled::")
+
+
+@pytest.mark.parametrize("seconds", ["nan", "0", "-1"])
+def test_a_time_limit_that_is_none_is_refused(run_pytest: Pytest, seconds: str) -> None:
+    done = run_pytest("-q", *MINE, f"--lossparity-timeout={seconds}")
+    assert done.status == 2 and f"--lossparity-timeout {seconds} is no time limit" in done.text
+
+
+def test_workers_live_through_tests_that_come_in_between(run_pytest: Pytest, tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(FUNCTIONS)
+    (tmp_path / "shuffling.py").write_text(
+        "import lossparity.session as s\n"
+        "was = s.Session.__init__\n"
+        "def counting(self, *a):\n    print('a session begins')\n    was(self, *a)\n"
+        "s.Session.__init__ = counting\n"
+        "def pytest_collection_modifyitems(items):\n    items.sort(key=lambda i: i.nodeid.split('::')[-1])\n"
+    )
+    done = run_pytest("-sq", "test_mine.py", plugins=("lossparity.plugin", "shuffling"))
+    assert done.text.count("a session begins") == 2, done.text

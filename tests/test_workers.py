@@ -267,7 +267,7 @@ def test_a_target_that_cannot_be_used_is_refused_with_the_reason(make: Make, nam
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        ("nowhere.py:f", "no such file: nowhere.py"),
+        ("nowhere.py:f", f"no such file: nowhere.py; looked for in {Path.cwd()}"),
         ("no_such_package.loss:f", "No module named 'no_such_package'"),
         ("loss.py", "'loss.py' is not package.module:name or path/file.py:name"),
         ("math:", "'math:' is not package.module:name or path/file.py:name"),

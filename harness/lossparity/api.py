@@ -14,7 +14,7 @@ from typing import Any
 from lossparity import checking, floating, suite
 from lossparity.cache import Cache
 from lossparity.checking import Checked, Wanted
-from lossparity.errors import LossparityError, UsageError, suggest
+from lossparity.errors import LossparityError, UsageError, suggest, time_limit
 from lossparity.formats import FORMATS
 from lossparity.judged import Summary, silent
 from lossparity.model import Case, Grade
@@ -138,7 +138,7 @@ def wanted(
         convention=read_convention(convention) if convention else SPEC,
         known=Path(known) if known else None,
         min_coverage=min_coverage,
-        timeout=timeout,
+        timeout=time_limit(timeout, "timeout"),
         paths=paths,
         command="lossparity.check",
     )

@@ -77,6 +77,7 @@ class Wanted:
             words += ["--convention", str(self.convention)] if self.convention != SPEC else []
             words += ["--min-grade", self.min_grade.value] if self.min_grade else []
             words += ["--timeout", f"{self.timeout:g}"] if self.timeout != SECONDS else []
+            words += ["--known", str(self.known)] if self.known else []
         for path in self.paths:
             words += ["--cases", str(path)]
         words += [word for name, theirs in target.map.items() for word in ("--map", f"{name}={theirs}")]

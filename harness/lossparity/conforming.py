@@ -37,4 +37,6 @@ def conforms(operation: str = "cross_entropy", **options: Any) -> Callable[[Call
     of yours (`known`) is an expected failure, and the session fails where fewer than `min_coverage` of the operation's
     must-results could be judged.
     """
+    if not isinstance(operation, str):
+        raise TypeError("lossparity.conforms is called with parentheses: @lossparity.conforms()")
     return lambda function: Conforming(function, operation, options)

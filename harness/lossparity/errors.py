@@ -10,7 +10,7 @@ import difflib
 from pathlib import Path
 from typing import Iterable, Optional
 
-__all__ = ["LossparityError", "UnavailableError", "UsageError", "WireError", "suggest", "suggest_file"]
+__all__ = ["LossparityError", "UnavailableError", "UsageError", "WireError", "suggest", "suggest_file", "time_limit"]
 
 
 class LossparityError(Exception):
@@ -61,3 +61,13 @@ def suggest_file(path: str) -> str:
         return f"there is no folder {wanted.parent.absolute()}"
     close = difflib.get_close_matches(wanted.name, there, n=1, cutoff=0.6)
     return f"did you mean {str(wanted.parent / close[0])!r}?" if close else f"looked for in {wanted.parent.absolute()}"
+
+
+_LONGEST = 86_400.0  # seconds: one day
+
+
+def time_limit(seconds: float, option: str) -> float:
+    """Return a time limit in seconds; UsageError, which names the option, for what is none."""
+    if not 0 < seconds <= _LONGEST:  # false for NaN
+        raise UsageError(f"{option} {seconds:g} is no time limit", hint=f"seconds, above 0 and up to {_LONGEST:g}")
+    return seconds

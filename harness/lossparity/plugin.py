@@ -6,7 +6,7 @@ something of it is collected.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,15 @@ from lossparity.conforming import Conforming
 if TYPE_CHECKING:
     from lossparity.recorder import Recorder
 
-__all__ = ["ACCOUNTS", "FOLLOWING"]
+__all__ = ["ACCOUNTS", "FOLLOWING", "OPEN"]
 
 ACCOUNTS = pytest.StashKey[list[str]]()
 """What the collectors of this process say at their end: a `lossparity.recorder.Account` each, as text."""
 FOLLOWING = pytest.StashKey[pytest.Item | None]()
 """Which item comes after a check."""
+
+OPEN = pytest.StashKey[list[Callable[[], None]]]()
+"""What ends the workers of the collectors that have begun; it may be called again."""
 
 _HERE = Path(__file__).with_name("conformance.py")
 _TOLD = "lossparity"  # the attribute of a report that carries a check's lines, from other processes too
@@ -64,9 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--lossparity-min-grade", metavar="GRADE", help="the lowest grade that passes; loose where none is given"
     )
-    group.addoption(
-        "--lossparity-timeout", type=float, default=60.0, metavar="SECONDS", help="time limit of one call (default: 60)"
-    )
+    group.addoption("--lossparity-timeout", type=float, metavar="SECONDS", help="time limit of one call (default: 60)")
     group.addoption(
         "--lossparity-report",
         metavar="FILE.html",
@@ -94,11 +95,13 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> Any:
     """Collect the checks of a function that `lossparity.conforms` decorates, whatever its name."""
-    if not isinstance(obj, Conforming):
+    found = obj.__func__ if type(obj) is staticmethod else obj
+    # Not isinstance: it asks an object for its class, and a lazy one of another library need not be ready to answer.
+    if not issubclass(type(found), Conforming):
         return None
     from lossparity.conformance import Function
 
-    return Function.from_parent(collector, name=name, obj=obj)
+    return Function.from_parent(collector, name=name, obj=found)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -108,36 +111,49 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         item.stash[FOLLOWING] = nextitem
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+@pytest.hookimpl(hookwrapper=True)  # which pluggy before 1.2 knows too
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     """Give a check's lines to its report, which reaches the process that writes the record."""
-    report = yield
+    outcome = yield
     if call.when == "call" and getattr(item, "told", None):
-        setattr(report, _TOLD, item.told)  # type: ignore[attr-defined]  # a check's, and plain text
-    return report
+        setattr(outcome.get_result(), _TOLD, item.told)  # type: ignore[attr-defined]  # a check's, and plain text
 
 
 class _Listener:
     """Hears of every check, in the process that reports; in others it sends what only they know."""
 
     def __init__(self, config: pytest.Config) -> None:
+        """Open the record, where one is asked for; pytest's UsageError where it cannot be written."""
         self._config = config
         self._recorder: Recorder | None = None
         self._said: list[str] = []
+        self._page: Path | None = None
+        given: str | None = config.getoption("lossparity_report")
+        if given and not hasattr(config, "workerinput"):
+            self._page = self._writable(config.invocation_params.dir / given)
+            self._record()
+
+    def _writable(self, page: Path) -> Path:
+        from lossparity.errors import UsageError
+
+        where = f"--lossparity-report {page}"
+        if page.is_dir():
+            raise pytest.UsageError(str(UsageError("it is a folder", where=where, hint="name a file in it")))
+        if page.suffix == ".jsonl":
+            hint = "the record is written beside the page, as .jsonl; name the page .html"
+            raise pytest.UsageError(str(UsageError("its own record would overwrite it", where=where, hint=hint)))
+        return page
 
     def _record(self) -> Recorder:
         if self._recorder is None:
+            from lossparity.errors import LossparityError
             from lossparity.recorder import Recorder
 
-            page = self._page()
-            self._recorder = Recorder(page.with_suffix(".jsonl") if page else None)
+            try:
+                self._recorder = Recorder(self._page.with_suffix(".jsonl") if self._page else None)
+            except LossparityError as error:
+                raise pytest.UsageError(str(error)) from None
         return self._recorder
-
-    def _page(self) -> Path | None:
-        given: str | None = self._config.getoption("lossparity_report")
-        return Path(given) if given else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the lines of a check."""
@@ -153,6 +169,8 @@ class _Listener:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Finish the record, or, in a process of pytest-xdist, send what the record needs."""
+        for close in self._config.stash.get(OPEN, []):
+            close()
         accounts = self._config.stash.get(ACCOUNTS, [])
         output: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
         if output is not None:
@@ -162,15 +180,24 @@ class _Listener:
             self._record().account(account)
         if self._recorder is None:
             return
-        complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        # A session of pytest-xdist that stops at a failure is *interrupted*, but by nobody.
+        stopped = bool(session.shouldfail)
+        complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or stopped
         self._said = self._recorder.finish(int(exitstatus), complete=complete)
         if self._said and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if page := self._page():
-            from lossparity import record
-            from lossparity.registry import report_writer
+        if self._page and self._recorder.told:
+            self._write(self._page)
 
+    def _write(self, page: Path) -> None:
+        from lossparity import record
+        from lossparity.errors import LossparityError
+        from lossparity.registry import report_writer
+
+        try:
             report_writer("html")(record.read(page.with_suffix(".jsonl")), page)
+        except (LossparityError, OSError) as error:
+            self._said.append(f"the page is not written: {error}")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the causes, the counts and where the page is."""
@@ -181,10 +208,15 @@ class _Listener:
         from lossparity import console
 
         terminalreporter.section("lossparity")
+        if not self._recorder.told:
+            terminalreporter.write_line("nothing of lossparity was judged, so there is no record and no page")
+            return
         said = console.summary(self._recorder.summary)
         terminalreporter.write_line(said if terminalreporter.hasmarkup else click.unstyle(said))
-        for said in self._said:
-            terminalreporter.write_line(f"FAIL {said}", red=True)
-        if page := self._page():
-            terminalreporter.write_line(f"record: {page.with_suffix('.jsonl')}")
-            terminalreporter.write_line(f"page:   {page}")
+        for text in self._said:
+            terminalreporter.write_line(f"FAIL {text}", red=True)
+        if self._page:
+            here = self._config.invocation_params.dir
+            for path in (("record", self._page.with_suffix(".jsonl")), ("page", self._page)):
+                shown = path[1].relative_to(here) if path[1].is_relative_to(here) else path[1]
+                terminalreporter.write_line(f"{path[0] + ':':8}{shown}")

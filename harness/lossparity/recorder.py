@@ -44,11 +44,16 @@ class Recorder:
     def __init__(self, path: Path | None) -> None:
         """Begin; UsageError where the record cannot be written."""
         self.summary = Summary()
-        self._writer = Writer(path) if path else None
+        self._path, self._writer = path, Writer(path) if path else None
         self._began = time.monotonic()
         self._seen: set[object] = set()
         self._checks: Counter[str] = Counter()
         self._accounts: list[Account] = []
+
+    @property
+    def told(self) -> bool:
+        """Whether any line was taken."""
+        return bool(self._seen)
 
     def take(self, lines: Iterable[str]) -> None:
         """Take the lines of one check, as `lossparity.record.encode` writes them; what is there already is left out."""
@@ -90,9 +95,11 @@ class Recorder:
         said = [text for backend in sorted(whole & least.keys()) if (text := self._hardly(backend, least[backend]))]
         summary.exit_code = exit_code or (1 if said else 0)
         if self._writer:
-            if complete:
+            if complete and self.told:
                 self._writer.append(summary.footer(time.monotonic() - self._began))
             self._writer.__exit__(None, None, None)
+        if self._path and not self.told:
+            self._path.unlink(missing_ok=True)
         return said
 
     def _hardly(self, backend: str, least: float) -> str:

@@ -20,7 +20,7 @@ from lossparity.record import Cause, Line, NotTested, Result
 from lossparity.runner import Answers, Run, ask, introduce, prepare, workers_for
 from lossparity.workers import Worker, WorkerStopped
 
-__all__ = ["Asked", "Session"]
+__all__ = ["Asked", "Session", "renamed"]
 
 _Key = tuple[str, str, str]
 
@@ -112,25 +112,19 @@ class Session:
         self._stack.close()
         self._judged.finish(whole=False)
         causes = [
-            msgspec.structs.replace(cause, results=[self._named(key) for key in cause.results])
+            msgspec.structs.replace(cause, results=[self._renamed(key) for key in cause.results])
             for cause in self._summary.causes
         ]
-        left = [msgspec.structs.replace(one, what=self._named(one.what)) for one in self._summary.not_tested]
+        left = [msgspec.structs.replace(one, what=self._renamed(one.what)) for one in self._summary.not_tested]
         return causes, left
 
-    def named(self, backend: Backend) -> str:
-        """Return how a backend is called in the record."""
-        return self._named(str(backend))
-
-    def _named(self, text: str) -> str:
-        """Put the function's name into a backend's name, a check or a key."""
-        case, at, backend = text.rpartition("@")
-        return f"{case}{at}{backend.replace('.target', f'.{self._name}', 1)}" if self._name else text
+    def _renamed(self, text: str) -> str:
+        return renamed(text, self._name)
 
     def _lines(self) -> tuple[Line, ...]:
         """Return the lines since the last time, with the function's name in them."""
         return tuple(
-            msgspec.structs.replace(line, check=self._named(line.check), backend=self._named(line.backend))
+            msgspec.structs.replace(line, check=self._renamed(line.check), backend=self._renamed(line.backend))
             if isinstance(line, Result)
             else line
             for line in self._kept.taken()
@@ -152,6 +146,12 @@ class Session:
             kept = list(self._questions.items())[-1:]
             self._questions = {**dict(kept), key: own}
         return self._questions[key]
+
+
+def renamed(text: str, name: str) -> str:
+    """Put a function's name, unless it is empty, into a backend's name, a check or a key."""
+    case, at, backend = text.rpartition("@")
+    return f"{case}{at}{backend.replace('.target', f'.{name}', 1)}" if name else text
 
 
 def _key(question: Question, backend: Backend) -> _Key:

@@ -111,12 +111,22 @@ def _outlined(ctx: click.Context, incomplete: str) -> list[Outlined]:
 
     suite, slash, _ = incomplete.partition("/")
     try:
-        found = [file for path in ctx.params.get("paths") or [built_in()] for file in files(Path(path))]
+        found = [file for path in ctx.params.get("paths") or [built_in()] for file in files(_place(str(path)))]
     except UsageError:  # the folder has none
         return []
     if not slash:
         return [Outlined(f"{file.stem}/", ("",)) for file in found]
     return [case for file in found if file.stem == suite for case in outline(file)]
+
+
+def _place(given: str) -> Path:
+    """Return where the cases of a path, or of a pack of that name, are."""
+    path = Path(given)
+    if path.exists():
+        return path
+    from lossparity.registry import case_packs
+
+    return case_packs().get(given) or path
 
 
 def conventions(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

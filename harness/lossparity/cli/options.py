@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lossparity.cli import completing
-from lossparity.errors import UsageError, suggest
+from lossparity.errors import UsageError, suggest, time_limit
 from lossparity.spec import FORMAT_ALIASES
 
 __all__ = ["arithmetic", "backend", "case", "cases", "format", "grade", "named", "no_cache", "timeout"]
-
-_LONGEST = 86_400.0  # seconds: one day
 
 
 # Click's parameter types take an argument since 8.4, and before that to the type checker alone.
@@ -59,9 +57,7 @@ def named(noun: str, *choices: str) -> click.ParamType[str]:
 
 
 def _seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
-    if not 0 < value <= _LONGEST:  # false for NaN
-        raise UsageError(f"--timeout {value:g} is no time limit", hint=f"seconds, above 0 and up to {_LONGEST:g}")
-    return value
+    return time_limit(value, "--timeout")
 
 
 backend = click.option(

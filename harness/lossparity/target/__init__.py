@@ -28,7 +28,8 @@ class Target:
 
     `where` is `package.module:name`, `path/file.py:name` or `pickle:PATH`. `map` takes the spec's names of arguments to
     the function's own; `returns` is the index, key or attribute of the result in what it returns; `inplace_ok` waives
-    clause M6; `supports` are words of `lossparity.target.supports` that it is declared for, all of them when empty.
+    clause M6; `supports` are words of `lossparity.target.supports` that it is declared for, all of them when empty;
+    `places` are folders beside those of the child in which its modules are found.
     """
 
     where: str
@@ -37,6 +38,7 @@ class Target:
     returns: str = ""
     inplace_ok: bool = False
     supports: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise UsageError for a word that nobody knows; nothing of the user's is imported for it."""
@@ -55,7 +57,7 @@ class Target:
     def from_json(cls, text: str) -> Target:
         """Read what `to_json` wrote."""
         entries = json.loads(text)
-        return cls(**{**entries, "supports": tuple(entries["supports"])})
+        return cls(**{**entries, **{name: tuple(entries[name]) for name in ("supports", "places")}})
 
 
 def _known(words: Iterable[str], known: Iterable[str], noun: str, where: str) -> None:
@@ -74,7 +76,7 @@ def implementation(target: Target) -> Implementation:
 
     A check with a keyword that the function does not have, or outside of what it is declared for, is unsupported.
     """
-    function = load(target.where)
+    function = load(target.where, target.places)
     bound = bind(function, OPERATIONS[target.operation], target.map, target.where)
 
     def accepts(request: Request) -> bool:

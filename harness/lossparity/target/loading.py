@@ -9,7 +9,7 @@ import pickle
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable
+from typing import Any, Callable, Iterable
 
 from lossparity.errors import suggest, suggest_file
 
@@ -18,8 +18,12 @@ __all__ = ["load", "source_file"]
 _PICKLE = "pickle:"
 
 
-def load(where: str) -> Callable[..., Any]:
-    """Import `package.module:name`, `path/file.py:name` or `pickle:PATH`; raise ImportError with the reason."""
+def load(where: str, places: Iterable[str] = ()) -> Callable[..., Any]:
+    """Import `package.module:name`, `path/file.py:name` or `pickle:PATH`; raise ImportError with the reason.
+
+    Modules are looked for in `places` too, after all others.
+    """
+    sys.path += [one for one in places if one not in sys.path]
     if where.startswith(_PICKLE):
         found = _imported(where, _unpickled)
     else:
