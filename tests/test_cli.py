@@ -97,6 +97,63 @@ def test_formats_have_short_names_and_cases_may_be_the_users_own() -> None:
     assert [r.check for r in record.read(Path("out/run.jsonl")).results] == ["mine/a/float64@numpy"]
 
 
+def test_shards_are_run_apart_and_merged() -> None:
+    some = ("run", "-b", "numpy", "--case", "worked-example/s*", "--format", "float64")
+    for number in (1, 2):
+        result = lossparity(*some, "--shard", f"{number}/2", "-o", f"part-{number}")
+        assert result.exit_code == 0
+        assert f"shard {number} of 2: `lossparity merge` joins the records of all" in result.stdout
+    parts = [f"part-{number}/run.jsonl" for number in (2, 1)]
+    result = lossparity("merge", *parts, "-o", "new/merged.jsonl", "--page", "new/page.html")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert lossparity(*some, "-o", "whole").exit_code == 0
+    got, whole = (record.read(Path(name)) for name in ("new/merged.jsonl", "whole/run.jsonl"))
+    assert sorted(one.key for one in got.results) == sorted(one.key for one in whole.results)
+    assert f"{len(got.results)} of {len(got.results)} judged results pass" in result.stdout
+    assert "page:   new/page.html" in result.stdout
+    assert Path("new/page.html").read_text().rstrip().endswith("</html>")
+
+
+def test_a_merge_without_all_shards_is_incomplete_and_3() -> None:
+    lossparity("run", "-b", "numpy", "--case", "worked-example/s*", "--format", "float64", "--shard", "1/2", "-o", "a")
+    result = lossparity("merge", "a/run.jsonl", "-o", "merged.jsonl")
+    said = "lossparity: merged.jsonl: the record is incomplete: shard 2 of 2 is missing\n"
+    assert (result.exit_code, result.stderr) == (3, said)
+    result = lossparity("merge", "a/run.jsonl", "-o", "merged.jsonl", "--page", "page.html")
+    assert (result.exit_code, result.stderr) == (3, said)
+    assert "This record is incomplete: shard 2 of 2 is missing." in Path("page.html").read_text()
+
+
+@pytest.mark.parametrize("shard", ["0/4", "5/4", "x", ""])
+def test_what_is_no_shard_is_refused_before_anything_starts(shard: str) -> None:
+    result = lossparity("run", "-b", "numpy", "--shard", shard)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"--shard {shard} is no part of a run\n  I/N, from 1/N to N/N: --shard 2/4" in result.stderr
+    assert not Path("lossparity-results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("one.jsonl", "-o", "./one.jsonl"), "one.jsonl is one of the records"),
+        (("one.jsonl", "none.jsonl", "-o", "m.jsonl"), "none.jsonl: the record cannot be read"),
+        (("one.jsonl", "mine.yaml", "-o", "m.jsonl"), "mine.yaml:1: not a lossparity record"),
+        (("one.jsonl", "changed.jsonl", "-o", "m.jsonl"), "worked-example/softmax/float64@numpy#value is"),
+        (("one.jsonl", "other.jsonl", "-o", "m.jsonl"), "numpy is not the same in all records: numpy is"),
+    ],
+)
+def test_what_cannot_be_merged_is_refused_and_nothing_is_written(arguments: tuple[str, ...], said: str) -> None:
+    lossparity("run", "-b", "numpy", *TINY)
+    text = Path("lossparity-results/run.jsonl").read_text()
+    Path("one.jsonl").write_text(text)
+    Path("changed.jsonl").write_text(text.replace('"verdict":"pass"', '"verdict":"fail"'))
+    Path("other.jsonl").write_text(re.sub(r'"details":{"numpy":"[^"]*"', '"details":{"numpy":"1.0"', text))
+    result = lossparity("merge", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert not Path("m.jsonl").exists() and Path("one.jsonl").read_text() == text
+
+
 def test_min_grade_raises_the_threshold() -> None:
     rounding = ("run", "-b", "numpy", "--case", "log-softmax/rounding", "--format", "float64")
     assert lossparity(*rounding).exit_code == 0

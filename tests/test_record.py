@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from lossparity.errors import UsageError
-from lossparity.record import VERSION, Environment, Header, Line, Record, Window, Writer, read
+from lossparity.record import VERSION, Environment, Header, Line, Part, Record, Window, Writer, read
 from record_factory import everything, passing
 
 FULL = Path("/dev/full")
@@ -128,6 +128,25 @@ def test_keys_that_are_not_known_are_ignored(written: Path) -> None:
     objects = [json.loads(line) | {"of_a_later_version": [1]} for line in written.read_text().splitlines()]
     written.write_text("".join(json.dumps(o) + "\n" for o in objects))
     assert lines(read(written)) == lines(passing())
+
+
+def test_the_first_line_of_a_run_without_shards_is_that_of_older_records(written: Path) -> None:
+    said = json.loads(written.read_text().splitlines()[0])
+    assert list(said) == ["kind", "format_version", "lossparity", "suite_hash", "started", "command", "threshold"]
+
+
+def test_a_record_that_lacks_parts_says_so_though_nothing_in_it_is_damaged(tmp_path: Path) -> None:
+    record = passing()
+    record.header = msgspec.structs.replace(record.header, incomplete="shard 3 of 4 is missing")
+    got = read(write(tmp_path / "run.jsonl", record))
+    assert (got.complete, got.broken) == (False, "shard 3 of 4 is missing")
+
+
+def test_a_shard_is_read_again_and_is_complete_by_itself(tmp_path: Path) -> None:
+    record = passing()
+    record.header = msgspec.structs.replace(record.header, shard=Part(2, 4, "abc", ["torch", "jax"]))
+    got = read(write(tmp_path / "run.jsonl", record))
+    assert (got.complete, got.header, str(got.header.shard)) == (True, record.header, "shard 2 of 4")
 
 
 def header(**changes: Any) -> bytes:

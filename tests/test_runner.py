@@ -25,6 +25,7 @@ from lossparity.model import Backend, Case, Grade, Outcome, Request, Verdict
 from lossparity.plans import Question
 from lossparity.record import Choice, NotTested, Record, Result, Writer, read
 from lossparity.runner import UNTAGGED, Run, run, workers_for
+from lossparity.sharding import Shard
 from lossparity.target import Target
 from lossparity.target.supports import NOT_DECLARED
 from lossparity.workers import Worker
@@ -513,3 +514,13 @@ def test_a_question_is_let_go_when_it_is_judged(tmp_path: Path) -> None:
     with Writer(tmp_path / "run.jsonl") as writer:
         run(Run([Backend("numpy")], cases(*[RIGHT] * 40)), writer, look)
     assert max(held) - min(held) <= 1
+
+
+def test_a_shard_does_not_say_what_only_the_whole_run_can_know(tmp_path: Path) -> None:
+    chosen = [case("wrong", WRONG, formats=("float32",)), case("right", RIGHT)]
+    said = {
+        shard: [cause.said for cause in ran(tmp_path, chosen, shard=shard).summary.causes]
+        for shard in (None, Shard(1, 1))
+    }
+    assert ["exactly where the format is float32" in one for one in said[None]] == [True]
+    assert ["exactly where" in one for one in said[Shard(1, 1)]] == [False]

@@ -22,7 +22,7 @@ from lossparity.spec import CLAUSES
 from lossparity.target.supports import NOT_DECLARED
 from lossparity.workers import Worker, WorkerStopped
 
-__all__ = ["LEFT_OUT", "Judged", "Summary", "Told", "silent"]
+__all__ = ["LEFT_OUT", "Judged", "Summary", "Told", "said_of_a_part", "silent"]
 
 LEFT_OUT = (Verdict.UNSUPPORTED, Verdict.UNAVAILABLE)
 """The verdicts that say nothing about a backend: never in a denominator."""
@@ -34,7 +34,14 @@ Told = Callable[[Question, Finding, Result], None]
 _READABLE = ("float32", "float64", "bfloat16", "float16")
 _ZEROED = "gradient-lost", "a 16-bit gradient is 0, or of the wrong sign; its loose bound admits that (weak passes)"
 _CONTRADICTED = "; results pass that it would have failed, so it is made in one branch only, or is another mistake"
+_WHERE = "; exactly where "
 _WEAK = "weak", "within the loose bound only (weak passes)"
+
+
+def said_of_a_part(said: str) -> str:
+    """Return a cause's text without what holds of all results of a run, and may not hold of more than these."""
+    before, where, _ = said.partition(_WHERE)
+    return before + (_CONTRADICTED if where and said.endswith(_CONTRADICTED) else "")
 
 
 def silent(_question: Question, _finding: Finding, _result: Result) -> None:
@@ -90,13 +97,16 @@ class Summary:
             asked, supported = self.must.get(result.backend, (0, 0))
             self.must[result.backend] = (asked + 1, supported + (verdict is not Verdict.UNSUPPORTED))
 
-    def finish(self, named: frozenset[str], *, strict_known: bool, strict_undecided: bool) -> None:
-        """Set the exit status of the verdict table; `named` are the backends that had to be there."""
+    def finish(self, named: frozenset[str], *, strict_known: bool, strict_undecided: bool, whole: bool = True) -> None:
+        """Set the exit status of the verdict table; `named` are the backends that had to be there.
+
+        That nothing was judged is said of the `whole` run alone: a part of it may hold nothing that is offered.
+        """
         failing = any(verdict.failing and n for verdict, n in self.counts.items())
         stale = strict_known and self.counts[Verdict.STALE]
         undecided = strict_undecided and self.counts[Verdict.UNDECIDED]
         self.exit_code = 1 if failing or stale or undecided else 0
-        if self.judged == 0 or self.broken or any(name in named for name in self.missing):
+        if (whole and self.judged == 0) or self.broken or any(name in named for name in self.missing):
             self.exit_code = 3
 
     def footer(self, seconds: float) -> Footer:
@@ -127,7 +137,7 @@ class _Gathered:
         for one in diagnosis.causes(self.failed, self.diagnoser.contradicted):
             keys = [member.key for member in one.members]
             where = one.exactly_where(self.passing) if whole else []
-            said = f"{one.said}; exactly where {' and '.join(where)}" if where else one.said
+            said = f"{one.said}{_WHERE}{' and '.join(where)}" if where else one.said
             said += _CONTRADICTED if one.contradicted and whole else ""
             yield Cause(one.id, said, keys, True, one.ulp, one.convention, one.shared)
         for zeroed, (name, said) in ((True, _ZEROED), (False, _WEAK)):

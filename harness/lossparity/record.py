@@ -28,6 +28,7 @@ __all__ = [
     "Header",
     "Line",
     "NotTested",
+    "Part",
     "Record",
     "Result",
     "Window",
@@ -49,8 +50,28 @@ class Excerpt(msgspec.Struct, frozen=True):
     values: list[str]
 
 
-class Header(msgspec.Struct, frozen=True, tag_field="kind", tag="header"):
-    """The first line: what was run, by which version, when."""
+class Part(msgspec.Struct, frozen=True):
+    """The part of a run that a record holds, `number` of so many, and what all parts together are.
+
+    `questions` is the SHA-256 of which cases in which formats they are, `backends` whom they are put to.
+    """
+
+    number: int
+    of: int
+    questions: str
+    backends: list[str]
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"shard {self.number} of {self.of}"
+
+
+class Header(msgspec.Struct, frozen=True, tag_field="kind", tag="header", omit_defaults=True):
+    """The first line: what was run, by which version, when.
+
+    `shard` is there where the record holds a part of a run; `incomplete` says what a record that was put together from
+    several lacks.
+    """
 
     format_version: int
     lossparity: str
@@ -58,6 +79,8 @@ class Header(msgspec.Struct, frozen=True, tag_field="kind", tag="header"):
     started: str
     command: str
     threshold: str
+    shard: Part | None = None
+    incomplete: str = ""
 
 
 class Environment(msgspec.Struct, frozen=True, tag_field="kind", tag="environment", omit_defaults=True):
@@ -224,7 +247,7 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 @dataclass
 class Record:
-    """A record in memory; `footer` is None when it is incomplete, and `broken` then says where it broke off."""
+    """A record in memory; `footer` is None when it is incomplete, and `broken` then says why, where that is known."""
 
     header: Header
     environments: list[Environment] = field(default_factory=list)
@@ -305,6 +328,7 @@ def read(path: Path) -> Record:
         raise UsageError("the record is empty", where=str(path), hint="was the run stopped before it began?")
     first, *rest = text.split(b"\n")
     record = Record(_header(first, path))
+    record.broken = record.header.incomplete
     for number, line in enumerate(rest, start=2):
         if not line.strip():
             continue

@@ -132,7 +132,7 @@ def _left(accounts: Iterable[Iterable[NotTested]]) -> list[NotTested]:
 
 
 def merged(accounts: Iterable[Iterable[Cause]], failures: Iterable[Result]) -> list[Cause]:
-    """Put together the causes that several processes found, each in its part; every failure has one in the end."""
+    """Put together the causes that several found, each in a part of the run; every failure has one in the end."""
     found: dict[tuple[str, bool, str], Cause] = {}
     for cause in (cause for account in accounts for cause in account):
         # Causes of different backends stay apart, as they do in a run.
@@ -146,6 +146,5 @@ def merged(accounts: Iterable[Iterable[Cause]], failures: Iterable[Result]) -> l
 
 def _both(one: Cause, other: Cause) -> Cause:
     first, second = sorted((one, other), key=lambda cause: (len(cause.results[0]), cause.results[0]))
-    return msgspec.structs.replace(
-        first, results=[*first.results, *second.results], shared=first.shared and second.shared
-    )
+    results = list(dict.fromkeys([*first.results, *second.results]))
+    return msgspec.structs.replace(first, results=results, shared=first.shared and second.shared)

@@ -23,10 +23,11 @@ from lossparity.known import Deviation
 from lossparity.lines import case_line
 from lossparity.model import Backend, Case, Grade, Outcome, Request
 from lossparity.plans import Question
-from lossparity.record import VERSION, Appends, Environment, Header, NotTested, Writer
+from lossparity.record import VERSION, Appends, Environment, Header, NotTested, Part, Writer
 from lossparity.reference import Remember, computed
 from lossparity.reference.conventions import SPEC, Convention
 from lossparity.registry import registered
+from lossparity.sharding import Shard, names_hash
 from lossparity.suite import digest
 from lossparity.target import Target
 from lossparity.workers import Worker, WorkerStopped
@@ -50,7 +51,8 @@ class Run:
 
     `target` is a user's function; `beside` is the framework's own backend, asked what that fails. `convention` is what
     is right; `only` names the checks `case/format` to run, all when empty; `left_out` is what is known not to
-    be tested. `told` hears of every failure; `remember` may keep references on disk.
+    be tested. `told` hears of every failure; `remember` may keep references on disk. `shard` is the part of the
+    questions that is run here, all when none is given.
     """
 
     backends: Sequence[Backend]
@@ -70,21 +72,32 @@ class Run:
     left_out: Sequence[NotTested] = ()
     told: Told = silent
     remember: Remember = computed
+    shard: Shard | None = None
 
     def questions(self) -> tuple[list[Question], list[NotTested]]:
         """Every case in every format that was asked for, and those for which the convention has no formula."""
-        everything = [
-            Question(case, fmt, self.remember, self.convention)
-            for case in self.cases
-            for fmt in case.formats
-            if (not self.formats or fmt in self.formats) and (not self.only or f"{case.id}/{fmt}" in self.only)
-        ]
+        everything = self.shard.share(self._chosen()) if self.shard else self._chosen()
         if self.convention == SPEC:
             return everything, []
         refused = [one.refused for one in everything]
         reasons = Counter(reason for reason in refused if reason)
         asked = [one for one, reason in zip(everything, refused, strict=True) if not reason]
         return asked, [NotTested(f"under {self.convention}", why, n) for why, n in reasons.items()]
+
+    def _chosen(self) -> list[Question]:
+        return [
+            Question(case, fmt, self.remember, self.convention)
+            for case in self.cases
+            for fmt in case.formats
+            if (not self.formats or fmt in self.formats) and (not self.only or f"{case.id}/{fmt}" in self.only)
+        ]
+
+    def part(self) -> Part | None:
+        """Describe the part that is run here, where it is not all."""
+        if self.shard is None:
+            return None
+        names = [str(backend) for backend in self.backends]
+        return Part(self.shard.number, self.shard.of, names_hash(self._chosen()), names)
 
     def asked(self, question: Question) -> list[Backend]:
         """Return the backends that a question is put to."""
@@ -136,7 +149,9 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
     """
     began, summary = time.monotonic(), Summary(not_tested=[*plan.left_out])
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    writer.append(Header(VERSION, __version__, digest(plan.cases), now, plan.command, plan.threshold.value))
+    writer.append(
+        Header(VERSION, __version__, digest(plan.cases), now, plan.command, plan.threshold.value, plan.part())
+    )
     everything, refused = plan.questions()
     questions = [question for question in everything if plan.asked(question)]
     summary.not_tested += refused
@@ -161,8 +176,13 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
                     judged.take(question, backend, worker, outcomes)
             done += len(plan.asked(question))
             progress(done, total, summary)
-        judged.finish()
-    summary.finish(plan.named, strict_known=plan.strict_known, strict_undecided=plan.strict_undecided)
+        judged.finish(whole=plan.shard is None)
+    summary.finish(
+        plan.named,
+        strict_known=plan.strict_known,
+        strict_undecided=plan.strict_undecided,
+        whole=plan.shard is None,
+    )
     writer.append(summary.footer(time.monotonic() - began))
     return summary
 

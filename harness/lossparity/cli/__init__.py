@@ -18,6 +18,7 @@ from lossparity.cli.export import export
 from lossparity.cli.init import init
 from lossparity.cli.known import known
 from lossparity.cli.listing import list_
+from lossparity.cli.merge import merge
 from lossparity.cli.report import report
 from lossparity.cli.run import run
 from lossparity.cli.show import show
@@ -43,5 +44,5 @@ def main(context: click.Context) -> None:
         context.color = True
 
 
-for command in (check, completion, doctor, explain, export, init, known, list_, report, run, show):
+for command in (check, completion, doctor, explain, export, init, known, list_, merge, report, run, show):
     main.add_command(command)

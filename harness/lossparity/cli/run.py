@@ -24,6 +24,11 @@ from lossparity.cli.steps import backends_named, load, page, remembering, requir
 @options.timeout
 @options.no_cache
 @click.option(
+    "--shard",
+    metavar="I/N",
+    help="Only the I-th of N parts, alike in cost; `lossparity merge` joins their records.",
+)
+@click.option(
     "-o",
     "--output",
     default="lossparity-results",
@@ -40,6 +45,7 @@ def run(
     strict_known: bool,
     timeout: float,
     no_cache: bool,
+    shard: str | None,
     output: Path,
 ) -> None:
     """Judge backends on the cases; write the record and the page.
@@ -52,7 +58,9 @@ def run(
     from lossparity.record import Writer
     from lossparity.runner import Run
     from lossparity.runner import run as run_plan
+    from lossparity.sharding import Shard
 
+    part = Shard.parse(shard) if shard is not None else None
     backends, named = backends_named(names)
     plan = Run(
         backends,
@@ -65,6 +73,7 @@ def run(
         min_grade is not None,
         timeout,
         shlex.join(["lossparity", *sys.argv[1:]]),
+        shard=part,
     )
     try:
         with remembering(no_cache) as remember, Writer(output / "run.jsonl") as writer, console.progress() as told:
@@ -72,6 +81,8 @@ def run(
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; what was judged until now is in {output / 'run.jsonl'}") from None
     click.echo(console.summary(summary))
+    if part:
+        click.echo(f"shard {part.number} of {part.of}: `lossparity merge` joins the records of all")
     click.echo(f"record: {output / 'run.jsonl'}")
     click.echo(f"page:   {page(output / 'run.jsonl', output / 'report.html')}")
     sys.exit(summary.exit_code)

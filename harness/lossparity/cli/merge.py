@@ -1,0 +1,46 @@
+"""`lossparity merge`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from lossparity.cli.steps import page
+from lossparity.errors import UsageError
+
+
+@click.command()
+@click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RECORD...")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="File that receives the record.",
+)
+@click.option("--page", "html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Its page too.")
+def merge(records: tuple[Path, ...], output: Path, html: Path | None) -> None:
+    """Join records of one suite: the shards of a run, or runs of several backends.
+
+    One of which a shard is missing is incomplete, and ends with 3.
+    """
+    from lossparity import console, record
+    from lossparity.merging import merge as joined
+
+    if output.resolve() in {given.resolve() for given in records}:
+        raise UsageError(f"{output} is one of the records", hint="choose another --output")
+    merged = joined((str(given), record.read(given)) for given in records)
+    with record.Writer(output) as writer:
+        merged.write(writer)
+    click.echo(console.summary(merged.summary))
+    for note in merged.notes:
+        click.echo(f"lossparity: {note}", err=True)
+    click.echo(f"record: {output}")
+    if html:
+        click.echo(f"page:   {page(output, html)}")
+    elif not merged.complete:
+        click.echo(f"lossparity: {output}: the record is incomplete: {merged.header.incomplete}", err=True)
+    sys.exit(merged.summary.exit_code)

@@ -1,0 +1,169 @@
+"""What several records hold together: every environment, case and result once, and an error where two disagree."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+from lossparity.errors import UsageError
+from lossparity.model import Verdict
+from lossparity.record import CaseLine, Environment, Line, Part, Record, Result, encode
+from lossparity.spec import CLAUSES, FORMAT_ALIASES
+
+__all__ = ["Given", "alike", "cases", "environments", "results"]
+
+# What is told of the machine, and may differ between those that share a run; the rest is what was judged.
+_MACHINE = ("device", "simd", "interpreter")
+_SEVERAL = 3
+_VERDICTS = frozenset(verdict.value for verdict in Verdict)
+_FORMATS = list(FORMAT_ALIASES.values())
+
+
+@dataclass(frozen=True)
+class Given:
+    """A record, what to call it (its path), and the SHA-256 of all that it says, in hex."""
+
+    name: str
+    record: Record
+    digest: str
+
+    @classmethod
+    def of(cls, name: str, record: Record) -> Given:
+        """Work out the hash of a record."""
+        said = hashlib.sha256(record.broken.encode())
+        end = [record.footer] if record.footer else []
+        lines: Iterator[Line] = chain([record.header], record.environments, record.cases, record.results, end)
+        for line in lines:
+            said.update(encode(line).encode())
+        return cls(name, record, said.hexdigest())
+
+    @property
+    def part(self) -> Part | None:
+        """The shard that it holds."""
+        return self.record.header.shard
+
+    @property
+    def order(self) -> tuple[int, list[str], str]:
+        """Where it comes among others, wherever it was given; of a run again, at the same place."""
+        return self.part.number if self.part else 0, sorted(self.backends), self.digest
+
+    @cached_property
+    def backends(self) -> frozenset[str]:
+        """Whose results it holds."""
+        return frozenset(result.backend for result in self.record.results)
+
+    @property
+    def asked(self) -> frozenset[object]:
+        """What tells that another record asked the same: its cases and formats, and the shard that it is."""
+        cases = {(case.id, case.format) for case in self.record.cases}
+        return frozenset([*cases, *([(self.part.number, self.part.of, self.part.questions)] if self.part else [])])
+
+
+def alike(given: Sequence[Given]) -> None:
+    """UsageError unless all records are of the same cases, judged in the same way."""
+    first = given[0]
+    for other in given[1:]:
+        one, two = first.record.header, other.record.header
+        if one.suite_hash != two.suite_hash:
+            raise UsageError(
+                f"the records are not of the same cases: {first.name} and {other.name} {_differing(first, other)}",
+                hint="merge what was run from the same case files, with the same --cases and --case",
+            )
+        for what, here, there in (
+            ("were written by different versions of lossparity", one.lossparity, two.lossparity),
+            ("were judged by different thresholds", one.threshold, two.threshold),
+        ):
+            if here != there:
+                said = f"{first.name} and {other.name} {what}, {here} and {there}"
+                raise UsageError(said, hint="run all parts in the same way")
+
+
+def _differing(one: Given, other: Given) -> str:
+    here, there = ({(c.id, c.format): c.input_hash for c in given.record.cases} for given in (one, other))
+    changed = sorted({name for name, fmt in here.keys() & there.keys() if here[name, fmt] != there[name, fmt]})
+    if changed:
+        return f"have different numbers in {_few(changed)}"
+    only = [
+        f"{_few(sorted({case for case, _ in mine.keys() - theirs.keys()}))} only in {given.name}"
+        for given, mine, theirs in ((one, here, there), (other, there, here))
+        if mine.keys() - theirs.keys()
+    ]
+    return f"differ: {'; '.join(only)}" if only else "differ in what they test, not in their numbers"
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SEVERAL} more" if len(names) > _SEVERAL else ""
+    return ", ".join(names[:_SEVERAL]) + more
+
+
+def environments(given: Sequence[Given]) -> tuple[list[Environment], list[str]]:
+    """Return one environment a name, and notes on machines that differ; UsageError where software does."""
+    found: dict[str, list[tuple[Given, Environment]]] = defaultdict(list)
+    for one in given:
+        for environment in one.record.environments:
+            found[environment.name].append((one, environment))
+    notes: list[str] = []
+    return [_environment(name, there, notes) for name, there in sorted(found.items())], notes
+
+
+def _environment(name: str, there: list[tuple[Given, Environment]], notes: list[str]) -> Environment:
+    present = [(one, environment) for one, environment in there if environment.available]
+    if not present:
+        return Environment(name, False, reason="; ".join(sorted({environment.reason for _, environment in there})))
+    first, details = present[0][0], dict(present[0][1].details)
+    for one, environment in present[1:]:
+        for key in sorted(details.keys() | environment.details.keys()):
+            here, other = (which.details.get(key, "none") for which in (present[0][1], environment))
+            if key not in _MACHINE and here != other:
+                raise UsageError(
+                    f"{name} is not the same in all records: {key} is {here} in {first.name}, {other} in {one.name}",
+                    hint="records of different versions are compared, not merged",
+                )
+    for key in _MACHINE:
+        seen = sorted({environment.details[key] for _, environment in present if key in environment.details})
+        if seen:
+            details[key] = ", ".join(seen)
+        if len(seen) > 1:
+            notes.append(f"{name} was not run on machines of one kind: {key} is {', '.join(seen)}")
+    return Environment(name, True, details)
+
+
+def cases(given: Sequence[Given]) -> list[CaseLine]:
+    """Return every case once, by id and format; UsageError where what went in or what is right differs."""
+    found: dict[tuple[str, str], tuple[Given, CaseLine]] = {}
+    for one in given:
+        for case in one.record.cases:
+            there, known = found.setdefault((case.id, case.format), (one, case))
+            if (known.input_hash, known.exact) != (case.input_hash, case.exact):
+                what = f"{case.id} in {case.format} is not the same in {there.name} and {one.name}"
+                raise UsageError(what, hint=f"input hash {known.input_hash} and {case.input_hash}")
+            # Where the text differs: any, but the same one in every order.
+            found[case.id, case.format] = min((there, known), (one, case), key=lambda pair: encode(pair[1]))
+    order = sorted(found, key=lambda key: (key[0], _FORMATS.index(key[1]) if key[1] in _FORMATS else -1, key[1]))
+    return [found[key][1] for key in order]
+
+
+def results(given: Sequence[Given]) -> list[Result]:
+    """Return every result once; UsageError where two records disagree about one."""
+    found: dict[str, tuple[Given, Result]] = {}
+    for one in given:
+        for result in one.record.results:
+            if result.clause not in CLAUSES or result.verdict not in _VERDICTS:
+                said = f"{result.key}: no clause {result.clause} or verdict {result.verdict} is known"
+                raise UsageError(said, where=one.name, hint="install the lossparity that wrote it")
+            there, known = found.setdefault(result.key, (one, result))
+            if known is not result and encode(known) != encode(result):
+                raise UsageError(
+                    f"{result.key} is {_brief(known)} in {there.name}, and {_brief(result)} in {one.name}",
+                    hint="each check belongs into one record; two runs of the same checks are compared, not merged",
+                )
+    return [result for _, result in found.values()]
+
+
+def _brief(result: Result) -> str:
+    graded = f" ({result.grade}, {result.ulp:.3g} ulp)" if result.grade and result.ulp is not None else ""
+    return result.verdict + graded
