@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from lossparity.cli import options
+from lossparity.cli.compare import against
 from lossparity.cli.endings import Interrupted
 from lossparity.cli.steps import backends_named, load, page, remembering, require_sound_arithmetic, select
 
@@ -23,6 +24,13 @@ from lossparity.cli.steps import backends_named, load, page, remembering, requir
 @click.option("--strict-known", is_flag=True, help="A known deviation that is gone fails the run.")
 @options.timeout
 @options.no_cache
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="RECORD",
+    help="Compare the run with this record, as `lossparity compare` does; a regression makes the exit status 1.",
+)
+@options.fail_on
 @click.option(
     "-o",
     "--output",
@@ -40,6 +48,8 @@ def run(
     strict_known: bool,
     timeout: float,
     no_cache: bool,
+    baseline: Path | None,
+    fail_on: str | None,
     output: Path,
 ) -> None:
     """Judge backends on the cases; write the record and the page.
@@ -54,9 +64,12 @@ def run(
     from lossparity.runner import run as run_plan
 
     backends, named = backends_named(names)
+    suites = load(paths)
+    only = [one.name for one in suites] if paths else []
+    regressed = against(baseline, fail_on, backends if names else [], globs, formats, only)
     plan = Run(
         backends,
-        select(load(paths), globs, formats),
+        select(suites, globs, formats),
         formats,
         frozenset(named),
         registry.known_deviations(b.framework for b in backends),
@@ -74,4 +87,5 @@ def run(
     click.echo(console.summary(summary))
     click.echo(f"record: {output / 'run.jsonl'}")
     click.echo(f"page:   {page(output / 'run.jsonl', output / 'report.html')}")
-    sys.exit(summary.exit_code)
+    status = regressed(output / "run.jsonl")
+    sys.exit(summary.exit_code or status)
