@@ -73,11 +73,11 @@ def compare(base: Record, new: Record, wanted: Mapping[str, str] | None = None) 
         was, now = before.get(pair.base, {}), after.get(pair.new, {})
         for key, result in now.items():
             other = was.get(key)
-            same = other is not None and _same(key, other, result, exact)
-            kinds = [*kinds_of(other, result, comparable=same)]
-            compared += same
+            unlike = _unlike(key, other, result, exact) if other else ""
+            kinds = [*kinds_of(other, result, comparable=not unlike)]
+            compared += other is not None and not unlike
             unchanged += not kinds
-            changes += [Change(kind, other, result) for kind in kinds]
+            changes += [Change(kind, other, result, unlike) for kind in kinds]
         absent = gone(complete=new.complete)
         reason = reasons.get(pair.new or pair.base, "")
         changes += [Change(absent, result, None, reason) for key, result in was.items() if key not in now]
@@ -91,13 +91,13 @@ def _exact(record: Record) -> dict[str, CaseLine]:
     return {f"{case.id}/{case.format}": case for case in record.cases}
 
 
-def _same(key: Key, before: Result, after: Result, cases: tuple[Mapping[str, CaseLine], ...]) -> bool:
-    """Whether two results are of the same inputs, and the same is right of both."""
+def _unlike(key: Key, before: Result, after: Result, cases: tuple[Mapping[str, CaseLine], ...]) -> str:
+    """Say why two results cannot be compared; empty where they can."""
     if before.input_hash != after.input_hash:
-        return False
+        return "the inputs differ"
     check, quantity = key
-    told = [case.exact.get(quantity) for side in cases if (case := side.get(check))]
-    return len(told) < len(cases) or told[0] == told[1]
+    right = [case.exact.get(quantity) for side in cases if (case := side.get(check))]
+    return "what is right differs" if len(right) == len(cases) and right[0] != right[1] else ""
 
 
 def _settings(base: Record, new: Record, pair: Pair) -> Iterator[tuple[str, tuple[str, str]]]:

@@ -54,7 +54,7 @@ _WORST = (Verdict.CRASH, Verdict.TIMEOUT, Verdict.ERROR, Verdict.FAIL)
 
 @dataclass(frozen=True)
 class Change:
-    """A result before and after, one of which may be none; `reason` says why one is not there, where it is known."""
+    """A result before and after, one of which may be none; `reason` says why, where that is not in them."""
 
     kind: str
     before: Result | None

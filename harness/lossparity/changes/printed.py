@@ -74,13 +74,17 @@ def _kind(kind: str, changes: list[Change], *, marked: bool) -> Iterator[str]:
 
 
 def _moved(before: Result | None, after: Result | None) -> str:
-    was, now = (result.verdict if result else "none" for result in (before, after))
-    if before and after and was == now:
-        return f"{was}: {_told(before)} → {_told(after)}"
-    return " → ".join(
-        f"{verdict} ({told})" if result and (told := _told(result)) else verdict
-        for verdict, result in ((was, before), (now, after))
-    )
+    if before and after and before.verdict == after.verdict:
+        told = _told(before), _told(after)
+        return f"{before.verdict}: {told[0] or 'no number'} → {told[1] or 'no number'}" if any(told) else before.verdict
+    return f"{_side(before)} → {_side(after)}"
+
+
+def _side(result: Result | None) -> str:
+    if result is None:
+        return "none"
+    told = _told(result)
+    return f"{result.verdict} ({told})" if told else result.verdict
 
 
 def _told(result: Result) -> str:
