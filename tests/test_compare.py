@@ -113,7 +113,9 @@ def test_many_changes_of_a_kind_are_capped_and_counted() -> None:
 
 def test_fail_on_chooses_the_kinds() -> None:
     records = differing(grade="tight")
-    assert lossparity("compare", *records).exit_code == 0
+    result = lossparity("compare", *records)
+    assert result.exit_code == 0
+    assert result.stdout.endswith(" of them unchanged\nno regression\n")
     result = lossparity("compare", *records, "--fail-on", "default,grade")
     assert result.exit_code == 1
     assert "1 of a worse grade (regression)" in result.stdout
@@ -253,7 +255,7 @@ def test_two_records_strung_together_are_wrong_use(written: Path) -> None:
 def test_a_message_of_a_framework_is_printed_as_it_is_and_not_at_length() -> None:
     result = lossparity("compare", *differing(verdict="fail", message=f"{HOSTILE} " + "word " * 400))
     assert HOSTILE in result.stdout
-    assert len(result.stdout) < 3000
+    assert 30 < result.stdout.count("word ") < 80
 
 
 def run(*more: str) -> Result:

@@ -122,7 +122,7 @@ def kinds_of(before: Result | None, after: Result, *, comparable: bool) -> Itera
 
 
 def _verdict(was: Verdict, now: Verdict, *, other: bool) -> str:
-    """Return the kind of a change of verdict; `other`: what fails, or is known to, does so in another way."""
+    """Return the kind of a change of verdict; `other`: it deviates in another way."""
     if now.failing and not was.failing:
         return "failing"
     if now in _OPEN and was not in _OPEN:
@@ -133,7 +133,7 @@ def _verdict(was: Verdict, now: Verdict, *, other: bool) -> str:
         return "declared"
     if now is Verdict.KNOWN and was in _PASSING:
         return "deviating"
-    return "verdict" if was is not now or (other and now not in _PASSING) else ""
+    return "verdict" if was is not now or other else ""
 
 
 def _accuracy(before: Result, after: Result) -> Iterator[str]:
