@@ -108,6 +108,13 @@ def test_another_grade_of_a_pass_is_worse_weak_or_better(before: str, after: str
     assert kinds(one(grade=before, verdict="undecided"), one(grade=after, verdict="undecided")) == []
 
 
+@pytest.mark.parametrize("grade", ["exact", "tight", "loose"])
+def test_where_there_is_no_number_there_is_no_grade_to_compare(grade: str) -> None:
+    raises = one(grade="", choice="raises", ulp=None, bound_used=None)
+    assert kinds(raises, one(grade=grade, choice="nan")) == ["choice"]
+    assert kinds(one(grade=grade, choice="nan"), raises) == ["choice"]
+
+
 def test_a_weak_pass_that_loses_its_gradient_is_newly_weak() -> None:
     assert kinds(one(grade="loose"), one(grade="loose", zeroed=True)) == ["weak"]
     assert kinds(one(grade="loose", zeroed=True), one(grade="loose")) == []

@@ -137,6 +137,8 @@ def _verdict(was: Verdict, now: Verdict, *, other: bool) -> str:
 
 
 def _accuracy(before: Result, after: Result) -> Iterator[str]:
+    if not before.grade or not after.grade:  # as where the choice is to raise
+        return
     loose = after.grade == Grade.LOOSE.value
     if loose and (before.grade != after.grade or after.zeroed > before.zeroed):
         yield "weak"
