@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from lossparity.covering import Keys
@@ -104,13 +104,11 @@ def answered(record: Record, packages: Mapping[str, str], every: Catalogue) -> I
     for result in record.results:
         key = f"{result.check.removesuffix(f'@{result.backend}')}#{result.quantity}"
         results.setdefault(result.backend, {})[key] = result
-    environments = {one.name: one.details for one in record.environments}
     for name, theirs in results.items():
         backend = Backend.parse(name)
         if backend.implementation not in packages:
             raise UsageError(f"nobody here registers the backend {name!r}", hint="install its adapter")
-        # A library whose adapter is its own has an environment of its own.
-        own = str(replace(backend, mode=""))
-        details = environments.get(own) or environments.get(str(replace(backend, variant="", mode="")), {})
+        environment = record.environment(name)
+        details = environment.details if environment else {}
         asked = frozenset(key for key, compiled in every.items() if compiled or not backend.mode)
         yield Answers(name, packages[backend.implementation], details, theirs, asked)

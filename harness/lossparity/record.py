@@ -6,14 +6,15 @@ floats (`float.hex`), so nothing is lost in print. The format is versioned; a re
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 
 from lossparity.errors import UsageError, suggest_file
+from lossparity.model import Backend, Grade, Verdict
 
 __all__ = [
     "VERSION",
@@ -40,6 +41,10 @@ __all__ = [
 ]
 
 VERSION = 1
+
+# What is read has these words alone: a line with another one is damaged.
+_VERDICT = msgspec.Meta(pattern=rf"^({'|'.join(one.value for one in Verdict)})\Z")
+_GRADE = msgspec.Meta(pattern=rf"^({'|'.join(one.value for one in Grade)})?\Z")
 
 
 class Excerpt(msgspec.Struct, frozen=True):
@@ -159,11 +164,11 @@ class Result(msgspec.Struct, frozen=True, tag_field="kind", tag="result", omit_d
     operation: str
     backend: str
     format: str
-    verdict: str
+    verdict: Annotated[str, _VERDICT]
     outcome: str
     origin: str = ""
     api: str = ""
-    grade: str = ""
+    grade: Annotated[str, _GRADE] = ""
     ulp: float | None = None
     bound_used: float | None = None
     tier: str = ""
@@ -260,6 +265,12 @@ class Record:
     def complete(self) -> bool:
         """Whether the run came to its end."""
         return self.footer is not None and not self.broken
+
+    def environment(self, backend: str) -> Environment | None:
+        """Return the account of the environment that a backend ran in, if there is one."""
+        name, found = Backend.parse(backend), {one.name: one for one in self.environments}
+        # A library whose adapter is its own has an environment of its own.
+        return found.get(str(replace(name, mode=""))) or found.get(str(replace(name, variant="", mode="")))
 
 
 def encode(line: Line) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from lossparity.registry import case_packs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Suite", "built_in", "digest", "load", "pack", "packs", "select"]
+__all__ = ["Suite", "built_in", "digest", "load", "matches", "pack", "packs", "select"]
 
 _NAME = re.compile(r"[a-z0-9-]+")
 
@@ -160,15 +161,20 @@ def select(cases: Iterable[Case], patterns: Sequence[str]) -> tuple[Case, ...]:
         return listed
     chosen: set[str] = set()
     for pattern in patterns:
-        below = _glob(f"{pattern.rstrip('/')}/*")
-        exactly = _glob(pattern.rstrip("/"))
-        matched = {case.id for case in listed if exactly.match(case.id) or below.match(case.id)}
+        matched = {case.id for case in listed if matches(case.id, pattern)}
         if not matched:
             raise UsageError(f"no case matches {pattern!r}", hint=_nearest(pattern, listed))
         chosen |= matched
     return tuple(case for case in listed if case.id in chosen)
 
 
+def matches(name: str, pattern: str) -> bool:
+    """Whether a pattern, as `select` takes it, matches the id of a case."""
+    whole = pattern.rstrip("/")
+    return bool(_glob(whole).match(name) or _glob(f"{whole}/*").match(name))
+
+
+@cache
 def _glob(pattern: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(re.sub(r"\*+", "*", pattern)))
 

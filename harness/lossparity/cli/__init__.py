@@ -10,6 +10,7 @@ import click
 
 from lossparity import __version__
 from lossparity.cli.check import check
+from lossparity.cli.compare import compare
 from lossparity.cli.completion import completion
 from lossparity.cli.doctor import doctor
 from lossparity.cli.endings import Group
@@ -44,5 +45,5 @@ def main(context: click.Context) -> None:
         context.color = True
 
 
-for command in (check, completion, doctor, explain, export, init, known, list_, merge, report, run, show):
+for command in (check, compare, completion, doctor, explain, export, init, known, list_, merge, report, run, show):
     main.add_command(command)

@@ -26,6 +26,7 @@ __all__ = [
     "arguments",
     "backends",
     "cases",
+    "changes",
     "checks",
     "conventions",
     "devices",
@@ -82,6 +83,13 @@ def devices(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> li
 def formats(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the formats, by their other names too where those are begun."""
     return _beginning([*FORMAT_ALIASES.values(), *(FORMAT_ALIASES if incomplete else ())], incomplete)
+
+
+def changes(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the kinds of changes, of which there may be several between commas."""
+    from lossparity.changes import KINDS
+
+    return _behind_comma((*KINDS, "default", "none"), incomplete)
 
 
 def operations(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

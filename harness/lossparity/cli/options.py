@@ -11,7 +11,7 @@ from lossparity.cli import completing
 from lossparity.errors import UsageError, suggest, time_limit
 from lossparity.spec import FORMAT_ALIASES
 
-__all__ = ["arithmetic", "backend", "case", "cases", "format", "grade", "named", "no_cache", "timeout"]
+__all__ = ["arithmetic", "backend", "case", "cases", "fail_on", "format", "grade", "named", "no_cache", "timeout"]
 
 
 # Click's parameter types take an argument since 8.4, and before that to the type checker alone.
@@ -103,6 +103,13 @@ arithmetic = click.option(
     type=_Format(),
     shell_complete=completing.formats,
     help="The format of the arithmetic, where it is not the logits' own.",
+)
+fail_on = click.option(
+    "--fail-on",
+    metavar="KIND,…",
+    shell_complete=completing.changes,
+    help="The kinds of changes that make the exit status 1 (default: failing,unjudged,removed,missing,weak); the word "
+    "default stands for these, none for none.",
 )
 grade = click.option(
     "--min-grade",

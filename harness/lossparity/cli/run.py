@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 
 from lossparity.cli import options
+from lossparity.cli.compare import against
 from lossparity.cli.endings import Interrupted
 from lossparity.cli.steps import backends_named, load, page, remembering, require_sound_arithmetic, select
+from lossparity.errors import UsageError
 
 
 @click.command()
@@ -28,6 +30,13 @@ from lossparity.cli.steps import backends_named, load, page, remembering, requir
     metavar="I/N",
     help="Only the I-th of N parts, alike in cost; `lossparity merge` joins their records.",
 )
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="RECORD",
+    help="Compare the run with this record, as `lossparity compare` does; a regression makes the exit status 1.",
+)
+@options.fail_on
 @click.option(
     "-o",
     "--output",
@@ -46,6 +55,8 @@ def run(
     timeout: float,
     no_cache: bool,
     shard: str | None,
+    baseline: Path | None,
+    fail_on: str | None,
     output: Path,
 ) -> None:
     """Judge backends on the cases; write the record and the page.
@@ -61,10 +72,16 @@ def run(
     from lossparity.sharding import Shard
 
     part = Shard.parse(shard) if shard is not None else None
+    if part and baseline:
+        hint = "join the shards with `lossparity merge`, and then `lossparity compare`"
+        raise UsageError("--baseline is for a whole run", hint=hint)
     backends, named = backends_named(names)
+    suites = load(paths)
+    only = [one.name for one in suites] if paths else []
+    regressed = against(baseline, fail_on, backends if names else [], globs, formats, only)
     plan = Run(
         backends,
-        select(load(paths), globs, formats),
+        select(suites, globs, formats),
         formats,
         frozenset(named),
         registry.known_deviations(b.framework for b in backends),
@@ -85,4 +102,5 @@ def run(
         click.echo(f"shard {part.number} of {part.of}: `lossparity merge` joins the records of all")
     click.echo(f"record: {output / 'run.jsonl'}")
     click.echo(f"page:   {page(output / 'run.jsonl', output / 'report.html')}")
-    sys.exit(summary.exit_code)
+    status = regressed(output / "run.jsonl")
+    sys.exit(summary.exit_code or status)

@@ -1,0 +1,49 @@
+"""The part of a record that is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lossparity.changes.aligning import by_backend, without_path
+from lossparity.errors import UsageError
+from lossparity.record import Record, Result, read
+from lossparity.suite import matches
+
+__all__ = ["Scope"]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which results are compared: of cases that match a glob, of formats, backends (without `@PATH`) and suites.
+
+    What is empty restricts nothing.
+    """
+
+    globs: Sequence[str] = ()
+    formats: Collection[str] = ()
+    backends: Collection[str] = ()
+    suites: Collection[str] = ()
+
+    def holds(self, result: Result) -> bool:
+        """Whether a result is compared."""
+        return (
+            (not self.globs or any(matches(result.case, glob) for glob in self.globs))
+            and (not self.formats or result.format in self.formats)
+            and (not self.backends or without_path(result.backend) in self.backends)
+            and (not self.suites or result.case.partition("/")[0] in self.suites)
+        )
+
+    def of(self, record: Record) -> Record:
+        """Return a record with these results alone."""
+        return replace(record, results=[result for result in record.results if self.holds(result)])
+
+    def read(self, path: Path) -> Record:
+        """Read these results of a record; UsageError, with the file, where it is none or holds a result twice."""
+        record = self.of(read(path))
+        try:
+            by_backend(record)
+        except UsageError as error:
+            raise UsageError(error.message, where=str(path), hint=error.hint) from None
+        return record
