@@ -11,7 +11,15 @@ import click
 
 from lossparity.cli import options
 from lossparity.cli.endings import Interrupted
-from lossparity.cli.steps import backends_named, load, page, remembering, require_sound_arithmetic, select
+from lossparity.cli.steps import (
+    backends_named,
+    load,
+    remembering,
+    reports,
+    require_sound_arithmetic,
+    select,
+    step_summary,
+)
 
 
 @click.command()
@@ -31,6 +39,13 @@ from lossparity.cli.steps import backends_named, load, page, remembering, requir
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder that receives run.jsonl and report.html.",
 )
+@click.option(
+    "--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.xml", help="Write JUnit XML, for CI."
+)
+@click.option(
+    "--badge", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.json", help="Write a shields.io badge."
+)
+@click.option("--github", is_flag=True, help="In GitHub Actions: add to the step's summary, and annotate.")
 def run(
     names: tuple[str, ...],
     globs: tuple[str, ...],
@@ -41,11 +56,16 @@ def run(
     timeout: float,
     no_cache: bool,
     output: Path,
+    junit: Path | None,
+    badge: Path | None,
+    github: bool,
 ) -> None:
     """Judge backends on the cases; write the record and the page.
 
     Without -b: the libraries of every installed framework, on the CPU.
     """
+    places = {"html": output / "report.html", "junit": junit, "badge": badge}
+    places["github"] = step_summary() if github else None
     require_sound_arithmetic()
     from lossparity import console, registry
     from lossparity.model import Grade
@@ -73,5 +93,6 @@ def run(
         raise Interrupted(f"interrupted; what was judged until now is in {output / 'run.jsonl'}") from None
     click.echo(console.summary(summary))
     click.echo(f"record: {output / 'run.jsonl'}")
-    click.echo(f"page:   {page(output / 'run.jsonl', output / 'report.html')}")
+    reports(output / "run.jsonl", {name: to for name, to in places.items() if to})
+    click.echo(f"page:   {places['html']}")
     sys.exit(summary.exit_code)
