@@ -15,7 +15,7 @@ import record_factory as factory
 from lossparity.errors import UsageError
 from lossparity.record import Cause, Environment, Footer, NotTested, Record
 from lossparity_reports import github, markdown
-from lossparity_reports.annotations import commands
+from lossparity_reports.annotating import commands
 
 COMMAND = re.compile(r"::(error|warning) (?:file=([^:,]+),line=(\d+),)?title=([^:,]+)::(.*)")
 NASTY = (

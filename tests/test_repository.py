@@ -200,6 +200,8 @@ def test_no_file_names(pattern: str) -> None:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
+        if named(path) == "docs/ci.md":  # a workflow to copy says where PyTorch's wheels for the CPU are
+            text = re.sub(r"--index-url https://download\.pytorch\.org/whl/(nightly/)?cpu\b", "", text)
         lines = enumerate(text.splitlines(), start=1)
         found += [f"{named(path)}:{number}: {line}" for number, line in lines if re.search(pattern, line)]
     assert found == []

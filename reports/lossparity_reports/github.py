@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lossparity.record import CaseLine, Record, Result
-from lossparity_reports.annotations import advised, commands, numbered, stale
+from lossparity_reports.annotating import advised, commands, numbered, stale
 from lossparity_reports.groups import Group, Groups, gather
 from lossparity_reports.legend import VERDICTS
 from lossparity_reports.markdown import cell, code, text
@@ -32,10 +32,11 @@ _NAME, _SENTENCE = 300, 1000  # characters
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of the summary: how it begins, its items, what they are called, and its share of the whole."""
+    """A part of the summary: how it begins, its items and their number, their name, and its share of the whole."""
 
     head: str
-    items: Sequence[str]
+    items: Iterable[str]
+    count: int
     noun: str
     share: float
 
@@ -60,14 +61,14 @@ def render(record: Record, limit: int = LIMIT) -> str:
     summary = summarise(record)
     head = f"## lossparity: {text(summary.sentence, _SENTENCE)}\n\n"
     room = limit - _size(head)
-    return head + "".join(_fitted(part, int(room * part.share)) for part in _parts(record, summary) if part.items)
+    return head + "".join(_fitted(part, int(room * part.share)) for part in _parts(record, summary) if part.count)
 
 
 def _fitted(part: _Part, room: int) -> str:
     lines = [part.head]
     room -= _size(part.head) + 2
     for shown, item in enumerate(part.items):
-        left = f"\n{len(part.items) - shown} more {part.noun}: see the page or the record.\n"
+        left = f"\n{part.count - shown} more {part.noun}: see the page or the record.\n"
         if _size(item) + _size(left) > room:
             return "".join([*lines, left, "\n"]) if shown or _size(part.head) + _size(left) <= room else ""
         lines.append(item)
@@ -81,26 +82,30 @@ def _size(said: str) -> int:
 
 def _parts(record: Record, summary: Summary) -> Iterator[_Part]:
     groups = gather(record)
-    yield _Part("", _notes(record, summary), "notes", 0.04)
+    notes = _notes(record, summary)
+    yield _Part("", notes, len(notes), "notes", 0.04)
     yield _counts(summary)
     yield _backends(record.results)
-    yield _Part("### What failed, by cause\n\n", _causes(record, groups), "causes", 0.5)
+    yield _Part("### What failed, by cause\n\n", _causes(record, groups), len(groups.causes), "causes", 0.5)
     gone = [_gone(name, own) for name, own in stale(record).items()]
-    yield _Part("### Known deviations that are gone\n\n", gone, "of them", 0.08)
+    yield _Part("### Known deviations that are gone\n\n", gone, len(gone), "of them", 0.08)
     left = [
         f"- {text(one.what, _NAME)}, {numbered(one.checks, 'check')}: {text(one.reason, _SENTENCE)}\n"
         for one in (record.footer.not_tested if record.footer else ())
     ]
-    yield _Part("### Not tested\n\n", left, "of them", 0.08)
-    yield _Part("### Not offered, or not here\n\n", [_group(one) for one in groups.absent], "reasons", 0.06)
+    yield _Part("### Not tested\n\n", left, len(left), "of them", 0.08)
+    absent = [_group(one) for one in groups.absent]
+    yield _Part("### Not offered, or not here\n\n", absent, len(absent), "reasons", 0.06)
     known = [_group(one) for one in groups.deviations if "known" in dict(one.verdicts)]
-    yield _Part("### Known deviations\n\n", known, "of them", 0.06)
+    yield _Part("### Known deviations\n\n", known, len(known), "of them", 0.06)
     versions = [
         f"| {cell(one.name, _NAME)} | {cell(_details(one.details) if one.available else one.reason, _SENTENCE)} |\n"
         for one in record.environments
     ]
-    yield _Part("### Versions\n\n| environment | what it says |\n|---|---|\n", versions, "environments", 0.06)
-    yield _Part("", _origin(record), "lines", 0.02)
+    yield _Part(
+        "### Versions\n\n| environment | what it says |\n|---|---|\n", versions, len(versions), "environments", 0.06
+    )
+    yield _Part("", [_origin(record)], 1, "lines", 0.02)
 
 
 def _notes(record: Record, summary: Summary) -> list[str]:
@@ -118,7 +123,7 @@ def _counts(summary: Summary) -> _Part:
         for one in summary.counts
         if one.numbers[0]
     ]
-    return _Part(head, rows, "lines", 0.02)
+    return _Part(head, rows, len(rows), "lines", 0.02)
 
 
 def _backends(results: Sequence[Result]) -> _Part:
@@ -133,25 +138,23 @@ def _backends(results: Sequence[Result]) -> _Part:
         passed = f"{counts['pass']} of {sum(map(is_judged, own))}"
         rows.append(f"| {cell(name, _NAME)} | {passed} |{''.join(f' {counts[word]} |' for word in words)}\n")
     head = f"### Backends\n\n| backend | pass |{''.join(f' {cell(word)} |' for word in words)}\n"
-    return _Part(f"{head}|---|---:|{'---:|' * len(words)}\n", rows, "backends", 0.06)
+    return _Part(f"{head}|---|---:|{'---:|' * len(words)}\n", rows, len(rows), "backends", 0.06)
 
 
-def _causes(record: Record, groups: Groups) -> list[str]:
+def _causes(record: Record, groups: Groups) -> Iterator[str]:
     cases = {(case.id, case.format): case for case in record.cases}
     results = {result.key: result for result in record.results}
-    said = []
     for group in groups.causes:
         result = results[group.example_key]
         case: CaseLine | None = cases.get((result.case, result.format))
         told = [*advised(group), *particulars(result, case)[:-1]]  # the command comes as code
-        said.append(
+        yield (
             f"- **{text(group.name, _NAME)}**, {numbered(group.count, 'result')} ({_whose(group)}): "
             f"{text(group.text, _SENTENCE)}\n"
             f"    - the simplest: {code(result.key)}\n"
             + "".join(f"    - {text(one, _SENTENCE)}\n" for one in told)
             + f"    - again: {code(again(result))}\n"
         )
-    return said
 
 
 def _whose(group: Group) -> str:
@@ -174,7 +177,7 @@ def _details(details: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in details.items())
 
 
-def _origin(record: Record) -> list[str]:
+def _origin(record: Record) -> str:
     header = record.header
     command = f", {code(header.command, _SENTENCE)}" if header.command else ""
-    return [f"lossparity {text(header.lossparity, _NAME)}, begun {text(header.started, _NAME)}{command}\n"]
+    return f"lossparity {text(header.lossparity, _NAME)}, begun {text(header.started, _NAME)}{command}\n"

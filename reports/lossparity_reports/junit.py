@@ -8,11 +8,11 @@ there would be more, the best results are told in short first, and in the end pa
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 from lossparity.model import Backend
 from lossparity.record import CaseLine, Environment, Record, Result
@@ -258,12 +258,8 @@ def _element(kind: str, sort: str, message: str, text: str) -> str:
     return f"{head}>{_text(text)}</{kind}>" if text else f"{head}/>"
 
 
-_MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
-_MARKS = re.compile('[&<>"]')
-
-
 def _text(text: str) -> str:
-    return _MARKS.sub(lambda found: _MARKUP[found[0]], visible(text))
+    return escape(visible(text), {'"': "&quot;"})
 
 
 def _attribute(text: str) -> str:

@@ -14,7 +14,7 @@ _UNSEEN = re.compile(
 
 def visible(text: str) -> str:
     r"""Write what cannot be seen as `\x1b` or `\u202e`; tabs and newlines stay."""
-    return _UNSEEN.sub(_written, text)
+    return text if text.isprintable() else _UNSEEN.sub(_written, text)  # the one is much quicker
 
 
 def _written(found: re.Match[str]) -> str:
@@ -29,5 +29,6 @@ def cut(text: str, most: int) -> str:
 
 def line(text: str, most: int = 0) -> str:
     """Return a text on one line, all of it visible; at most so many characters of it where `most` is not 0."""
-    whole = " ".join(visible(text).split())
+    tidy = text.isprintable() and "  " not in text
+    whole = text.strip() if tidy else " ".join(visible(text).split())
     return cut(whole, most) if most else whole

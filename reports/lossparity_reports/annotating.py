@@ -6,7 +6,8 @@ gone; of more than ten the last says how many more there are. Each is at the lin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from lossparity.record import CaseLine, Record, Result
 from lossparity_reports.groups import Group, gather
@@ -29,17 +30,18 @@ def commands(record: Record) -> list[str]:
         message = "\n".join([*map(line, said), line(result.key), *particulars(result, case)])
         return _command(kind, title, message, case)
 
-    wrong = trouble(record)
-    errors = [_command("error", wrong.name, wrong.said)] if wrong else []
-    for group in gather(record).causes:
+    def of_cause(group: Group) -> str:
         whose = ", ".join(f"{backend} {count}" for backend, count in group.backends)
         title = f"{group.name}, {numbered(group.count, 'result')}"
-        said = [group.text, whose, *advised(group)]
-        errors.append(at("error", title, said, results[group.example_key]))
-    warnings = [
-        at("warning", f"the known deviation {name} is gone, {numbered(len(own), 'result')}", [], own[0])
-        for name, own in stale(record).items()
-    ]
+        return at("error", title, [group.text, whose, *advised(group)], results[group.example_key])
+
+    def of_gone(name: str, own: list[Result]) -> str:
+        return at("warning", f"the known deviation {name} is gone, {numbered(len(own), 'result')}", [], own[0])
+
+    wrong = trouble(record)
+    errors: list[Callable[[], str]] = [lambda: _command("error", wrong.name, wrong.said)] if wrong else []
+    errors += [partial(of_cause, group) for group in gather(record).causes]
+    warnings: list[Callable[[], str]] = [partial(of_gone, name, own) for name, own in stale(record).items()]
     return [*_shown("error", errors), *_shown("warning", warnings)]
 
 
@@ -63,12 +65,12 @@ def numbered(count: int, one: str) -> str:
     return f"{count} {one}{'s' * (count != 1)}"
 
 
-def _shown(kind: str, found: list[str]) -> list[str]:
+def _shown(kind: str, found: list[Callable[[], str]]) -> list[str]:
     if len(found) <= _SHOWN:
-        return found
+        return [made() for made in found]
     more = len(found) - _SHOWN + 1
     last = _command(kind, f"{more} more", f"{more} more of this kind: see the summary or the page")
-    return [*found[: _SHOWN - 1], last]
+    return [*(made() for made in found[: _SHOWN - 1]), last]
 
 
 def _command(kind: str, title: str, message: str, case: CaseLine | None = None) -> str:
