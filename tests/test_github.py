@@ -20,7 +20,7 @@ from lossparity_reports.annotating import commands
 COMMAND = re.compile(r"::(error|warning) (?:file=([^:,]+),line=(\d+),)?title=([^:,]+)::(.*)")
 NASTY = (
     "<img src=x onerror=alert(1)>|`` ` [a](http://b.c) ![i](j) www.evil.com me@evil.com @someone #1 :tada: $x^2$ "
-    "**bold** __b__ ~~s~~ &lt; \\ \x1b[31m\u202e\n\n# heading\n- item\n::error::x\r\n| a | b |\n```"
+    "100%0A%25 **bold** __b__ ~~s~~ &lt; \\ \x1b[31m\u202e\n\n# heading\n- item\n::error::x\r\n| a | b |\n```"
 )
 
 
@@ -251,7 +251,7 @@ def test_what_is_hostile_is_one_command_a_line() -> None:
         kind, file, _, title, message = parsed(line)
         assert (kind, len(title) < 255, len(message) < 16_000) in (("error", True, True), ("warning", True, True))
         assert "\x1b" not in message and "\u202e" not in file + title + message
-        assert "::error::x" in message
+        assert "::error::x" in message and "100%0A%25" in message
 
 
 def test_the_commands_are_printed_whatever_the_encoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
