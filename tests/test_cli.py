@@ -519,6 +519,50 @@ def test_a_record_that_is_cut_off_is_reported_as_incomplete(cut: str) -> None:
     assert "incomplete" in Path("report.html").read_text().lower()
 
 
+@pytest.mark.parametrize(
+    ("name", "what", "file"),
+    [("junit", "junit", "junit.xml"), ("badge", "badge", "badge.json"), ("github", "summary", "summary.md")],
+)
+def test_a_record_is_written_for_machines_beside_it(
+    name: str, what: str, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    whole_record(Path("run.jsonl"))
+    result = lossparity("report", "run.jsonl", "--format", name)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{what}: {file}\n", "")
+    assert Path(file).stat().st_size > 80
+    assert lossparity("report", "run.jsonl", "--format", name, "-o", "new/it").exit_code == 0
+    assert Path("new/it").read_bytes() == Path(file).read_bytes()
+
+
+def test_in_github_actions_a_report_goes_to_the_steps_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = whole_record(Path("run.jsonl"))
+    Path("cut.jsonl").write_bytes(text[: text.rindex(b'{"kind":"footer"')])
+    Path("step.md").write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(Path("step.md").absolute()))
+    result = lossparity("report", "cut.jsonl", "--format", "github")
+    assert result.stdout.startswith("::error title=the run is incomplete::")
+    assert "the record is incomplete" in result.stderr
+    assert Path("step.md").read_text().startswith("before\n## lossparity: This record is incomplete")
+
+
+def test_a_run_writes_what_ci_systems_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(Path("step.md").absolute()))
+    words = ("--junit", "ci/junit.xml", "--badge", "ci/badge.json", "--github")
+    assert lossparity("run", "-b", "numpy", *TINY, *words).exit_code == 0
+    assert 'tests="3" failures="0" errors="0"' in Path("ci/junit.xml").read_text()
+    assert json.loads(Path("ci/badge.json").read_text())["message"] == "2 of 2"
+    assert Path("step.md").read_text().startswith("## lossparity: No failure: 2 of 2 results pass.")
+
+
+def test_without_github_actions_there_is_no_step_to_summarise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    result = lossparity("run", "-b", "numpy", *TINY, "--github")
+    assert result.exit_code == 2
+    assert "GITHUB_STEP_SUMMARY is not set" in result.stderr
+    assert not Path("lossparity-results").exists(), "said before anything is run"
+
+
 def test_a_record_of_a_newer_format_is_refused() -> None:
     text = whole_record(Path("run.jsonl"))
     Path("run.jsonl").write_bytes(text.replace(b'"format_version":1', b'"format_version":2'))

@@ -73,6 +73,7 @@ OFFERED = {
     "run -b jax@": [],
     "run -b none": [],
     "run --format ": FORMATS,
+    "report run.jsonl --format ": ["badge", "github", "html", "junit"],
     "run --format bf": ["bfloat16", "bf16"],
     "run --dtype=bf": ["--dtype=bfloat16", "--dtype=bf16"],
     "run --min-grade f": ["faithful"],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from functools import cache
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import click
 import pytest
+import yaml
 
 from liars.catalogue import CORRECT, LIARS
 from lossparity.casefile import schema
@@ -20,6 +22,7 @@ from lossparity.inputs import GENERATORS
 from lossparity.mistakes import MISTAKES
 from lossparity.model import Case
 from lossparity.reference.conventions import ALTERNATIVES
+from lossparity.registry import report_names
 from lossparity.relations import RELATIONS
 from lossparity.shim import KINDS
 from lossparity.spec import CLAUSES, LAYOUTS, NOT_BY_CASES
@@ -69,6 +72,36 @@ def test_every_option_is_in_the_commands_page(command: str) -> None:
     options = [one for one in main.commands[command].params if isinstance(one, click.Option)]
     shared = ("--help", "--no-cache")
     assert [one.opts[0] for one in options if one.opts[0] not in shared and one.opts[0] not in page] == []
+
+
+def workflows() -> dict[str, Any]:
+    """Return the workflows of docs/ci.md by their file names."""
+    blocks = re.findall(r'^```yaml title="([^"]+)"\n(.*?)^```$', read("docs/ci.md"), re.MULTILINE | re.DOTALL)
+    return {name: yaml.safe_load(text) for name, text in blocks}
+
+
+def commands(name: str) -> list[str]:
+    """Return the commands that a workflow runs, one a line."""
+    found = workflows()[name]
+    if name == ".gitlab-ci.yml":
+        return [line for job in found.values() for line in job["script"]]
+    steps = [step for job in found["jobs"].values() for step in job["steps"]]
+    return [line for step in steps if "run" in step for line in step["run"].splitlines()]
+
+
+@pytest.mark.parametrize("name", workflows())
+def test_a_workflow_to_copy_uses_what_there_is(name: str) -> None:
+    calls = [shlex.split(re.sub(r"\$\{\{.*?\}\}", "torch", line)) for line in commands(name)]
+    assert any(words[:4] == ["python", "-m", "pip", "install"] for words in calls)
+    ours = [words[1:] for words in calls if words[0] == "lossparity"]
+    assert ours
+    for command, *words in ours:
+        main.commands[command].make_context(command, words)  # what is not an option, or its value, raises
+
+
+def test_the_page_of_ci_names_every_report() -> None:
+    assert [name for name in report_names() if f"`{name}`" not in read("docs/ci.md")] == []
+    assert [one for one in ("--junit FILE", "--badge FILE", "--github") if f"`{one}`" not in read("docs/ci.md")] == []
 
 
 def test_the_page_of_check_names_every_word_of_supports_and_every_kind_of_shim() -> None:

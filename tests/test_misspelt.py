@@ -114,6 +114,8 @@ MISSPELT = {
     "run --cases mien.yaml": "mine.yaml",
     "run --cases ./mine.yml": "mine.yaml",
     "report rn.jsonl": "run.jsonl",
+    "report run.jsonl --format juint": "junit",
+    "run --juint a.xml": "--junit",
     "known --update run.json": "run.jsonl",
     f"{CHECK} --known knwon.yaml": "known.yaml",
     "explain aa.npz t.npy 1.0": "a.npz",

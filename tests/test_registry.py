@@ -18,6 +18,7 @@ from lossparity.registry import (
     known_files,
     read_known,
     registered,
+    report_names,
     report_writer,
     resolve,
 )
@@ -198,6 +199,14 @@ def test_what_is_no_backend_is_refused_with_a_suggestion(pattern: str, message: 
         resolve([pattern])
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_the_reports_are_those_that_are_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = ["badge", "github", "html", "junit"]
+    assert report_names() == own
+    distribution(tmp_path, "[lossparity.reports]\npdf = somewhere:write", "ghost-reports")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert report_names() == [*own, "pdf"]
 
 
 def test_a_report_that_is_not_installed_is_unavailable() -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "known_files",
     "read_known",
     "registered",
+    "report_names",
     "report_writer",
     "resolve",
 ]
@@ -176,6 +177,11 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     deviations: list[_Entry]
     framework: str = ""
+
+
+def report_names() -> list[str]:
+    """Return the names of the registered report writers."""
+    return sorted({point.name for point in importlib.metadata.entry_points(group="lossparity.reports")})
 
 
 def report_writer(name: str) -> Callable[[Record, Path], None]:

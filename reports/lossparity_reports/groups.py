@@ -14,10 +14,11 @@ from lossparity_reports.causes import Found, found
 from lossparity_reports.figures import decimal, short
 from lossparity_reports.summary import FAILING, is_weak
 
-__all__ = ["Failure", "Group", "Groups", "gather"]
+__all__ = ["BLAMED", "Failure", "Group", "Groups", "gather"]
 
 _MOST_FAILURES = 50
-_BLAMED = ("native", "target")  # whose failures are their own: listed first
+BLAMED = ("native", "target")
+"""The origins whose failures are their own: listed first."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Group:
     near: str = ""
     advice: str = ""
     shared: bool = False
+    example_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def gather(record: Record) -> Groups:
         failing=len(failing),
         failures=tuple(
             _failure(r, held.get(r.key, ""))
-            for r in sorted(failing, key=lambda r: (r.origin not in _BLAMED, simplest(r)))[:_MOST_FAILURES]
+            for r in sorted(failing, key=lambda r: (r.origin not in BLAMED, simplest(r)))[:_MOST_FAILURES]
         ),
         causes=(
             *_of_causes(one for one in known if one.cause.failing),
@@ -146,7 +148,7 @@ def _of_causes(causes: Iterable[Found]) -> list[Group]:
 
 
 def _blame(group: Group) -> tuple[bool, bool]:
-    return not set(group.origins) & set(_BLAMED), "manual" in group.origins
+    return not set(group.origins) & set(BLAMED), "manual" in group.origins
 
 
 def _group(key: str, members: Sequence[Result], example: Result, parts: dict[str, str]) -> Group:
@@ -161,6 +163,7 @@ def _group(key: str, members: Sequence[Result], example: Result, parts: dict[str
         example=example.check,
         example_address=address(check=example.check),
         address=address(**parts),
+        example_key=example.key,
     )
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from lossparity.errors import UsageError
 from lossparity.record import Record
 from lossparity_reports import legend
 from lossparity_reports.choices import tabulate
 from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
+from lossparity_reports.output import put
 from lossparity_reports.payload import pack
 from lossparity_reports.summary import summarise
 
@@ -31,13 +31,7 @@ _SCRIPTS = ("numbers.js", "elements.js", "address.js", "list.js", "check.js", "k
 
 def write(record: Record, path: Path) -> None:
     """Write the page of a record, making its folder; UsageError when that is not possible."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render(record), encoding="utf-8", errors="replace", newline="\n")
-    except OSError as error:
-        raise UsageError(
-            f"the page cannot be written: {error.strerror}", where=str(path), hint="choose another --output"
-        ) from None
+    put(path, render(record), "the page")
 
 
 def render(record: Record) -> str:

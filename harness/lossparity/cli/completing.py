@@ -33,6 +33,7 @@ __all__ = [
     "formats",
     "frameworks",
     "operations",
+    "reports",
     "shims",
     "supports",
     "targets",
@@ -95,6 +96,12 @@ def changes(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> li
 def operations(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the operations of the spec."""
     return _beginning(OPERATIONS, incomplete)
+
+
+def reports(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the registered reports."""
+    points = importlib.metadata.entry_points(group="lossparity.reports")
+    return _beginning(sorted({point.name for point in points}), incomplete)
 
 
 def cases(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

@@ -12,7 +12,15 @@ import click
 from lossparity.cli import options
 from lossparity.cli.compare import against
 from lossparity.cli.endings import Interrupted
-from lossparity.cli.steps import backends_named, load, page, remembering, require_sound_arithmetic, select
+from lossparity.cli.steps import (
+    backends_named,
+    load,
+    remembering,
+    reports,
+    require_sound_arithmetic,
+    select,
+    step_summary,
+)
 from lossparity.errors import UsageError
 
 
@@ -45,6 +53,13 @@ from lossparity.errors import UsageError
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder that receives run.jsonl and report.html.",
 )
+@click.option(
+    "--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.xml", help="Write JUnit XML, for CI."
+)
+@click.option(
+    "--badge", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.json", help="Write a shields.io badge."
+)
+@click.option("--github", is_flag=True, help="In GitHub Actions: add to the step's summary, and annotate.")
 def run(
     names: tuple[str, ...],
     globs: tuple[str, ...],
@@ -58,11 +73,16 @@ def run(
     baseline: Path | None,
     fail_on: str | None,
     output: Path,
+    junit: Path | None,
+    badge: Path | None,
+    github: bool,
 ) -> None:
     """Judge backends on the cases; write the record and the page.
 
     Without -b: the libraries of every installed framework, on the CPU.
     """
+    places = {"html": output / "report.html", "junit": junit, "badge": badge}
+    places["github"] = step_summary() if github else None
     require_sound_arithmetic()
     from lossparity import console, registry
     from lossparity.model import Grade
@@ -101,6 +121,7 @@ def run(
     if part:
         click.echo(f"shard {part.number} of {part.of}: `lossparity merge` joins the records of all")
     click.echo(f"record: {output / 'run.jsonl'}")
-    click.echo(f"page:   {page(output / 'run.jsonl', output / 'report.html')}")
+    reports(output / "run.jsonl", {name: to for name, to in places.items() if to})
+    click.echo(f"page:   {places['html']}")
     status = regressed(output / "run.jsonl")
     sys.exit(summary.exit_code or status)

@@ -1,7 +1,8 @@
-"""What several commands do on their way: load and select, find backends, keep references, write the page."""
+"""What several commands do on their way: load and select, find backends, keep references, write reports."""
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +13,22 @@ from lossparity.cli.endings import Unsound
 from lossparity.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lossparity.model import Backend, Case
     from lossparity.reference import Remember
     from lossparity.suite import Suite
 
-__all__ = ["backends_named", "load", "page", "remembering", "require_sound_arithmetic", "select"]
+__all__ = [
+    "backends_named",
+    "load",
+    "page",
+    "remembering",
+    "reports",
+    "require_sound_arithmetic",
+    "select",
+    "step_summary",
+]
 
 
 @contextmanager
@@ -73,12 +83,27 @@ def backends_named(names: Sequence[str]) -> tuple[list[Backend], set[str]]:
 
 def page(record: Path, to: Path) -> Path:
     """Write the page of a record; say so where the record is incomplete."""
+    reports(record, {"html": to})
+    return to
+
+
+def reports(record: Path, places: Mapping[str, Path]) -> None:
+    """Write reports of a record, each to its place by its name; say so where the record is incomplete."""
     from lossparity import record as records
     from lossparity.registry import report_writer
 
     found = records.read(record)
-    report_writer("html")(found, to)
+    for name, to in places.items():
+        report_writer(name)(found, to)
     if not found.complete:
         reason = found.broken or "it has no last line, so the run was stopped"
         click.echo(f"lossparity: {record}: the record is incomplete: {reason}", err=True)
-    return to
+
+
+def step_summary() -> Path:
+    """Return the file that GitHub Actions shows of a step; UsageError elsewhere."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        hint = "GitHub Actions sets it; elsewhere: lossparity report RECORD --format github -o FILE.md"
+        raise UsageError("there is no step to summarise: GITHUB_STEP_SUMMARY is not set", hint=hint)
+    return Path(path)
