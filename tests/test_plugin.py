@@ -202,7 +202,18 @@ def test_the_first_failure_ends_a_session_under_x_and_the_rest_is_not_tested(
     record = read(tmp_path / "page.jsonl")
     assert done.status == 1 and "1 failed" in done.text
     assert record.footer is not None
-    assert sum(left.checks for left in record.footer.not_tested) == 5
+    assert sum(left.checks for left in record.footer.not_tested) == 11
+
+
+def test_several_processes_that_stop_at_a_failure_leave_a_complete_record(run_pytest: Pytest, tmp_path: Path) -> None:
+    pytest.importorskip("xdist")
+    (tmp_path / "test_mine.py").write_text(FUNCTIONS)
+    given = ("-x", "-n2", "--lossparity-report=page.html", "test_mine.py")
+    assert run_pytest(*given, plugins=("lossparity.plugin", "xdist.plugin")).status == 2
+    record = read(tmp_path / "page.jsonl")
+    assert record.footer is not None
+    judged = {result.check for result in record.results}
+    assert len(judged) + sum(left.checks for left in record.footer.not_tested) == 12
 
 
 def test_known_deviations_are_failures_where_expected_failures_are_run(run_pytest: Pytest, tmp_path: Path) -> None:
@@ -324,6 +335,9 @@ def test_an_unused_plugin_imports_nothing_of_the_engine_and_changes_nothing(run_
     done = run_pytest("-sq", "test_other.py")
     assert "['lossparity', 'lossparity.conforming', 'lossparity.plugin']" in done.text
     assert "== lossparity ==" not in done.text
+    (tmp_path / "test_mine.py").write_text(FUNCTIONS)
+    assert "== lossparity ==" not in run_pytest("-q", "-k", "test_of_my_own").text
+    assert "== lossparity ==" not in run_pytest("-q", "--collect-only").text
 
 
 def test_every_option_has_the_prefix() -> None:

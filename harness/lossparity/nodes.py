@@ -47,6 +47,7 @@ class Checks(pytest.Collector):
     _asking: Session | None = None
     _refused: LossparityError | None = None
     _header = ""
+    _begun = False
     _to_come = 0
 
     def __init__(self, **more: Any) -> None:
@@ -69,6 +70,7 @@ class Checks(pytest.Collector):
         self.plan = self.planned()
         questions, _ = self.plan.questions()
         self._collected = Counter(backend for question in questions for backend in self.plan.asked(question))
+        self.config.stash.setdefault(OPEN, []).append(self.close)
         for question in questions:
             for backend in self.plan.asked(question):
                 check: Check = Check.from_parent(
@@ -81,11 +83,11 @@ class Checks(pytest.Collector):
 
         Other tests may come in between; what a process of pytest-xdist is still to do, nobody knows.
         """
-        if self._to_come <= 0 or hasattr(self.config, "workerinput"):
+        if self._begun and (self._to_come <= 0 or hasattr(self.config, "workerinput")):
             self.close()
 
     def close(self) -> None:
-        """End the workers, and keep what they came to for the end of the session."""
+        """End the workers, and keep what they came to, or that nothing was asked, for the end of the session."""
         counted = {renamed(str(backend), self.label): n for backend, n in self._collected.items()}
         least = {} if self.least is None else dict.fromkeys(counted, self.least)
         if self._asking is not None:
@@ -94,8 +96,11 @@ class Checks(pytest.Collector):
         elif self._refused is not None and self._untested:
             causes, left = [], [NotTested(name, str(self._refused), self._untested[name]) for name in self._untested]
             self._untested.clear()
+        elif not self._begun:
+            causes, left = [], []
         else:
             return
+        self._begun = True
         self.config.stash.setdefault(ACCOUNTS, []).append(Account(causes, left, counted, least).to_json())
 
     def ask(self, item: Check) -> Asked:
@@ -116,8 +121,7 @@ class Checks(pytest.Collector):
     def _session(self, item: Check) -> Session:
         if self._asking is None and self._refused is None:
             mine = [one for one in self.session.items if isinstance(one, Check) and one.checks is self]
-            self._header = encode(_header(self.plan, self.config))
-            self.config.stash.setdefault(OPEN, []).append(self.close)
+            self._header, self._begun = encode(_header(self.plan, self.config)), True
             self._to_come = len(mine) - 1
             try:
                 self._asking = Session(self.plan, Counter(one.backend for one in mine), self.label)

@@ -25,7 +25,7 @@ FOLLOWING = pytest.StashKey[pytest.Item | None]()
 """Which item comes after a check."""
 
 OPEN = pytest.StashKey[list[Callable[[], None]]]()
-"""What ends the workers of the collectors that have begun; it may be called again."""
+"""What ends the workers of each collector; it may be called again."""
 
 _HERE = Path(__file__).with_name("conformance.py")
 _TOLD = "lossparity"  # the attribute of a report that carries a check's lines, from other processes too
@@ -201,8 +201,8 @@ class _Listener:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the causes, the counts and where the page is."""
-        if self._recorder is None:
-            return
+        if self._recorder is None or not (self._recorder.told or self._page):
+            return  # nothing was asked and no report wanted: a session of other tests
         import click
 
         from lossparity import console
