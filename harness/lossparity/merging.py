@@ -25,8 +25,10 @@ from lossparity.record import (
     NotTested,
     Record,
     Result,
+    Script,
 )
 from lossparity.recorder import merged
+from lossparity.reproducing.recorded import fewest
 from lossparity.united import Given
 
 __all__ = ["Merged", "merge"]
@@ -42,6 +44,7 @@ class Merged:
     environments: Sequence[Environment]
     cases: Sequence[CaseLine]
     results: Sequence[Result]
+    scripts: Sequence[Script]
     summary: Summary
     seconds: float
     notes: Sequence[str]
@@ -60,7 +63,7 @@ class Merged:
             theirs.get((one.case, one.format), []).append(one)
         for case in self.cases:
             writer.append(case, *theirs[case.id, case.format])
-        writer.append(*alone)
+        writer.append(*alone, *self.scripts)
         if self.complete:
             writer.append(self.summary.footer(self.seconds))
 
@@ -83,7 +86,8 @@ def merge(records: Iterable[tuple[str, Record]]) -> Merged:
     summary.exit_code = _exit_code(summary, given, bool(lacking))
     header = _header(given, "; ".join(lacking))
     seconds = sum(one.record.footer.seconds for one in given if one.record.footer)
-    return Merged(header, environments, cases, results, summary, seconds, notes)
+    scripts = fewest((script for one in given for script in one.record.scripts), summary.causes)
+    return Merged(header, environments, cases, results, scripts, summary, seconds, notes)
 
 
 def _not_tested(given: Sequence[Given]) -> list[NotTested]:

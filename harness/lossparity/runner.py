@@ -177,6 +177,7 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
             done += len(plan.asked(question))
             progress(done, total, summary)
         judged.finish(whole=plan.shard is None)
+        writer.append(*judged.scripts())
     summary.finish(
         plan.named,
         strict_known=plan.strict_known,

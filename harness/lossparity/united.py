@@ -36,7 +36,9 @@ class Given:
         """Work out the hash of a record."""
         said = hashlib.sha256(record.broken.encode())
         end = [record.footer] if record.footer else []
-        lines: Iterator[Line] = chain([record.header], record.environments, record.cases, record.results, end)
+        lines: Iterator[Line] = chain(
+            [record.header], record.environments, record.cases, record.results, record.scripts, end
+        )
         for line in lines:
             said.update(encode(line).encode())
         return cls(name, record, said.hexdigest())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from lossparity.spec import CLAUSES
 from lossparity_reports import legend
 from lossparity_reports.address import suite_of
 from lossparity_reports.causes import found
+from lossparity_reports.commands import Commands
 from lossparity_reports.figures import digits
 from lossparity_reports.summary import FAILING
 
@@ -28,6 +30,8 @@ def pack(record: Record) -> str:
     content = {
         "results": [_result(r, cases.get((r.case, r.format)), named.get(r.key)) for r in record.results],
         "causes": [{"id": c.id, "said": c.said, "convention": c.convention} for c in (one.cause for one in causes)],
+        "scripts": [msgspec.to_builtins(s) for s in record.scripts],
+        "commands": asdict(Commands.of(record)),
         "cases": [msgspec.to_builtins(c) for c in record.cases],
         "threshold": record.header.threshold,
         "vocabulary": {
