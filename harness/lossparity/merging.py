@@ -17,6 +17,7 @@ from lossparity import united
 from lossparity.judged import Summary, said_of_a_part
 from lossparity.record import (
     VERSION,
+    Agreement,
     Appends,
     CaseLine,
     Cause,
@@ -44,6 +45,7 @@ class Merged:
     environments: Sequence[Environment]
     cases: Sequence[CaseLine]
     results: Sequence[Result]
+    agreements: Sequence[Agreement]
     scripts: Sequence[Script]
     summary: Summary
     seconds: float
@@ -63,7 +65,7 @@ class Merged:
             theirs.get((one.case, one.format), []).append(one)
         for case in self.cases:
             writer.append(case, *theirs[case.id, case.format])
-        writer.append(*alone, *self.scripts)
+        writer.append(*alone, *self.agreements, *self.scripts)
         if self.complete:
             writer.append(self.summary.footer(self.seconds))
 
@@ -87,7 +89,7 @@ def merge(records: Iterable[tuple[str, Record]]) -> Merged:
     header = _header(given, "; ".join(lacking))
     seconds = sum(one.record.footer.seconds for one in given if one.record.footer)
     scripts = fewest((script for one in given for script in one.record.scripts), summary.causes)
-    return Merged(header, environments, cases, results, scripts, summary, seconds, notes)
+    return Merged(header, environments, cases, results, united.agreements(given), scripts, summary, seconds, notes)
 
 
 def _not_tested(given: Sequence[Given]) -> list[NotTested]:
