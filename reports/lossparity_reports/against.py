@@ -10,10 +10,12 @@ from lossparity.record import Header, Record, Result
 from lossparity_reports.address import address
 from lossparity_reports.figures import short
 from lossparity_reports.marks import CHANGED, FIXED, REGRESSED, Marks, marks
+from lossparity_reports.plain import line
 
 __all__ = ["Backend", "Fact", "Gone", "Section", "Sort", "section"]
 
 _MOST_GONE = 50
+_LONGEST = 300  # characters of a message
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _sorts(found: Marks) -> tuple[Sort, ...]:
                     worst_address=address(check=result.check),
                     before=_told(worst.before),
                     after=_told(worst.after),
-                    why=worst.reason or (worst.after.message if worst.after else ""),
+                    why=line(worst.reason or (worst.after.message if worst.after else ""), _LONGEST),
                 )
             )
     return tuple(sorts)

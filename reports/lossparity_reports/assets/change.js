@@ -37,12 +37,10 @@ function makeChanges(data, words) {
   const shown = value => value === undefined || value === null ? '' : short(value);
 
   function sides(before, now, caption) {
-    const was = measures(before), is = measures(now);
-    const rows = was.map(([name, drawn, text], i) => {
-      const same = (text ?? drawn) === (is[i][2] ?? is[i][1]);
-      return !drawn && !is[i][1] ? null : el('tr', {}, rowHead('', name), td('text', drawn || '–'), td('text', is[i][1] || '–'),
-        td('', same ? 'same' : el('b', {}, 'differs')));
-    });
+    const was = measures(before), is = measures(now), text = ([, drawn, plain]) => (plain ?? drawn) || '';
+    if (was.every((one, i) => text(one) === text(is[i]))) return null;
+    const rows = was.map((one, i) => !text(one) && !text(is[i]) ? null : el('tr', {}, rowHead('', one[0]),
+      td('text', one[1] || '–'), td('text', is[i][1] || '–'), td('', text(one) === text(is[i]) ? 'same' : el('b', {}, 'differs'))));
     return table(caption, [['', ''], ['before', 'text'], ['now', 'text'], ['', '']], rows.filter(Boolean), { class: 'sides' });
   }
 
@@ -69,6 +67,7 @@ function makeChanges(data, words) {
     gone, matches, tags, options, beside, drawGone,
     present: Boolean(against),
     place: r => order.length - Math.min(order.length, ...changesOf(r).map(name => order.indexOf(name))),
+    goneTags: id => gone.filter(r => r.check === id).map(r => tag(kinds.get(r.change[0]).sign, `${r.quantity}: ${kinds.get(r.change[0]).said}`)),
     goneOf: id => gone.filter(r => r.check === id),
   };
 }

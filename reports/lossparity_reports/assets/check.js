@@ -181,7 +181,7 @@ function makeCheck(data, words, changes) {
       byId('check').replaceChildren(
         el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),
         el('h1', { id: 'check-title', class: 'id', tabindex: '-1' }, breakable(r.check)),
-        el('p', {}, results.flatMap(x => [tag(x.verdict, `${x.quantity}: ${x.verdict}${x.grade ? ', ' + x.grade : ''}`), ' '])),
+        el('p', {}, results.flatMap(x => [tag(x.verdict, `${x.quantity}: ${x.verdict}${x.grade ? ', ' + x.grade : ''}`), ' ']), changes.goneTags(r.check)),
         el('div', { class: 'columns' }, asked(r), asker(r)),
         ...results.map(quantity), ...changes.drawGone(changes.goneOf(r.check)), inputs(r));
     },
