@@ -81,6 +81,11 @@ def test_a_pass_of_another_grade_or_a_stale_one_is_no_other_answer() -> None:
     assert odd(exact, PASS, PASS, {"verdict": "stale", "grade": "faithful"}) == []
 
 
+def test_a_pass_that_is_not_weak_among_weak_ones_is_nothing_to_look_into() -> None:
+    assert odd(PASS, WEAK, WEAK) == []
+    assert odd(LIMIT, {**RAISES, "grade": "loose"}, {**RAISES, "grade": "loose"}) == [0]
+
+
 def test_a_gradient_that_fits_another_choice_does_not_differ() -> None:
     assert odd(LIMIT, RAISES, RAISES) == [0]
     assert odd(LIMIT, RAISES, RAISES, quantity="gradient") == []

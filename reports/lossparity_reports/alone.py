@@ -43,6 +43,10 @@ def alone(results: Sequence[Result]) -> frozenset[str]:
     found = set[str]()
     for theirs in asked.values():
         counts = Counter(given for _, given in theirs)
-        if len(theirs) >= LEAST and len(counts) == 2 and 1 in counts.values():
-            found.update(result.key for result, given in theirs if counts[given] == 1)
+        if len(theirs) < LEAST or len(counts) != 2:
+            continue
+        (usual, _), (odd, times) = counts.most_common()
+        # To be closer than all others is nothing to look into.
+        if times == 1 and not (usual[0] == "weak" and odd == ("conforms", usual[1])):
+            found.update(result.key for result, given in theirs if given == odd)
     return frozenset(found)
