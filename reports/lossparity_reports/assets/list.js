@@ -103,7 +103,7 @@ function makeList(data, words, changes) {
 
   function fill(select, name) {
     if (name === 'change') {
-      select.append(el('option', { value: '' }, 'any'), ...changes.options(data.results).map(([value, text]) => el('option', { value }, text)));
+      select.append(el('option', { value: '' }, 'all'), ...changes.options(data.results).map(([value, text]) => el('option', { value }, text)));
       return;
     }
     const counts = new Map();
