@@ -13,6 +13,7 @@ from lossparity.errors import UsageError
 from lossparity.model import Verdict
 from lossparity.record import CaseLine, Environment, Line, Part, Record, Result, encode
 from lossparity.spec import CLAUSES, FORMAT_ALIASES
+from lossparity.versions import Natural, natural
 
 __all__ = ["Given", "alike", "cases", "environments", "results"]
 
@@ -47,9 +48,9 @@ class Given:
         return self.record.header.shard
 
     @property
-    def order(self) -> tuple[int, list[str], str]:
+    def order(self) -> tuple[int, list[Natural], str]:
         """Where it comes among others, wherever it was given; of a run again, at the same place."""
-        return self.part.number if self.part else 0, sorted(self.backends), self.digest
+        return self.part.number if self.part else 0, sorted(map(natural, self.backends)), self.digest
 
     @cached_property
     def backends(self) -> frozenset[str]:
@@ -107,7 +108,7 @@ def environments(given: Sequence[Given]) -> tuple[list[Environment], list[str]]:
         for environment in one.record.environments:
             found[environment.name].append((one, environment))
     notes: list[str] = []
-    return [_environment(name, there, notes) for name, there in sorted(found.items())], notes
+    return [_environment(name, found[name], notes) for name in sorted(found, key=natural)], notes
 
 
 def _environment(name: str, there: list[tuple[Given, Environment]], notes: list[str]) -> Environment:
@@ -121,7 +122,7 @@ def _environment(name: str, there: list[tuple[Given, Environment]], notes: list[
             if key not in _MACHINE and here != other:
                 raise UsageError(
                     f"{name} is not the same in all records: {key} is {here} in {first.name}, {other} in {one.name}",
-                    hint="records of different versions are compared, not merged",
+                    hint="different versions are compared, not merged; --versions names each backend with its own",
                 )
     for key in _MACHINE:
         seen = sorted({environment.details[key] for _, environment in present if key in environment.details})
