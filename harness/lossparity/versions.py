@@ -15,7 +15,7 @@ import msgspec
 
 from lossparity.errors import UsageError
 from lossparity.model import Backend
-from lossparity.record import Cause, Choice, Footer, NotTested, Part, Record, Result
+from lossparity.record import Agreement, Cause, Choice, Footer, NotTested, Part, Record, Result
 
 __all__ = ["Natural", "natural", "told_apart"]
 
@@ -116,6 +116,7 @@ def _renamed(record: Record, names: dict[str, str]) -> Record:
         header=msgspec.structs.replace(record.header, shard=_part(shard, called) if shard else None),
         environments=[msgspec.structs.replace(one, name=called(one.name)) for one in record.environments],
         results=results,
+        agreements=[_agreement(one, called, keys) for one in record.agreements],
         footer=_footer(footer, called, keys) if footer else None,
     )
 
@@ -135,6 +136,11 @@ def _result(result: Result, called: Callable[[str], str]) -> Result:
     name = called(result.backend)
     check = result.check.removesuffix(f"@{result.backend}")
     return msgspec.structs.replace(result, check=f"{check}@{name}", backend=name)
+
+
+def _agreement(one: Agreement, called: Callable[[str], str], keys: dict[str, str]) -> Agreement:
+    check = keys.get(one.check, one.check)
+    return msgspec.structs.replace(one, first=called(one.first), second=called(one.second), check=check)
 
 
 def _footer(footer: Footer, called: Callable[[str], str], keys: dict[str, str]) -> Footer:
