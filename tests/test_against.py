@@ -89,12 +89,14 @@ def test_the_sentence_counts_results_once_under_the_gravest_of_their_signs() -> 
 def test_a_result_that_regressed_and_chose_otherwise_is_one_that_regressed() -> None:
     base = factory.passing()
     at = places(base)[0]
-    sides = []
-    for changes in ({"choice": "nan"}, {"choice": "limit", "grade": "loose"}):
+    sides: list[Record] = []
+    differing: list[dict[str, Any]] = [{"choice": "nan"}, {"choice": "limit", "grade": "loose"}]
+    for changes in differing:
         results = list(base.results)
         results[at] = msgspec.structs.replace(results[at], **changes)
         sides.append(replace(base, results=results))
-    record = beside(*sides)
+    before, after = sides
+    record = beside(before, after)
     assert [one.kind for one in record.against.changes] == ["weak", "choice"]
     found = said(record)
     assert found.sentence.startswith("Against base.jsonl: 1 regressed, 0 fixed; ")
@@ -104,7 +106,7 @@ def test_a_result_that_regressed_and_chose_otherwise_is_one_that_regressed() -> 
         assert found.cells[suite, clause, "torch"] == [("regressed", "1 regressed")]
     (packed,) = [r for r in payload(record)["results"] if r.get("change")]
     assert packed["change"] == ["weak", "choice"]
-    assert said(beside(*sides, fail_on="choice")).sentence.startswith("Against base.jsonl: 1 regressed, 0 fixed; ")
+    assert said(beside(before, after, fail_on="choice")).sentence.startswith("Against base.jsonl: 1 regressed, 0 fixed; ")
 
 
 def test_nothing_compared_is_said_and_is_not_said_to_be_without_regression() -> None:
