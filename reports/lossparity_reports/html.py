@@ -27,7 +27,18 @@ from lossparity_reports.summary import summarise
 __all__ = ["render", "write"]
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("numbers.js", "elements.js", "address.js", "change.js", "list.js", "check.js", "keys.js", "start.js")
+_SCRIPTS = (
+    "numbers.js",
+    "elements.js",
+    "address.js",
+    "change.js",
+    "list.js",
+    "copy.js",
+    "reproduce.js",
+    "check.js",
+    "keys.js",
+    "start.js",
+)
 
 
 def write(record: Record, path: Path) -> None:

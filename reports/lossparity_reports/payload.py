@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from lossparity_reports.address import suite_of
 from lossparity_reports.alone import alone
 from lossparity_reports.causes import found
 from lossparity_reports.choices import left_open
+from lossparity_reports.commands import Commands
 from lossparity_reports.figures import digits
 from lossparity_reports.marks import marks
 from lossparity_reports.summary import FAILING
@@ -39,6 +41,8 @@ def pack(record: Record) -> str:
         ],
         "against": changed.for_script() if changed else None,
         "causes": [{"id": c.id, "said": c.said, "convention": c.convention} for c in (one.cause for one in causes)],
+        "scripts": [msgspec.to_builtins(s) for s in record.scripts],
+        "commands": asdict(Commands.of(record)),
         "cases": [msgspec.to_builtins(c) for c in record.cases],
         "threshold": record.header.threshold,
         "vocabulary": {

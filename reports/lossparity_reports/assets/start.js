@@ -160,6 +160,7 @@ showTheme();
 byId('theme').addEventListener('click', nextTheme);
 for (const link of document.querySelectorAll('a.jump')) link.addEventListener('click', jump);
 foldMatrix();
+listenToCopies();
 readPayload().then(run).catch(error => {
   byId('shown').textContent = `The results cannot be read by this browser: ${error.message}`;
 });
