@@ -89,14 +89,12 @@ def test_the_sentence_counts_results_once_under_the_gravest_of_their_signs() -> 
 def test_a_result_that_regressed_and_chose_otherwise_is_one_that_regressed() -> None:
     base = factory.passing()
     at = places(base)[0]
-    sides: list[Record] = []
-    differing: list[dict[str, Any]] = [{"choice": "nan"}, {"choice": "limit", "grade": "loose"}]
-    for changes in differing:
+    sides = []
+    for changes in ({"choice": "nan"}, {"choice": "limit", "grade": "loose"}):
         results = list(base.results)
         results[at] = msgspec.structs.replace(results[at], **changes)
         sides.append(replace(base, results=results))
-    before, after = sides
-    record = beside(before, after)
+    record = beside(sides[0], sides[1])
     assert [one.kind for one in record.against.changes] == ["weak", "choice"]
     found = said(record)
     assert found.sentence.startswith("Against base.jsonl: 1 regressed, 0 fixed; ")
@@ -106,7 +104,9 @@ def test_a_result_that_regressed_and_chose_otherwise_is_one_that_regressed() -> 
         assert found.cells[suite, clause, "torch"] == [("regressed", "1 regressed")]
     (packed,) = [r for r in payload(record)["results"] if r.get("change")]
     assert packed["change"] == ["weak", "choice"]
-    assert said(beside(before, after, fail_on="choice")).sentence.startswith("Against base.jsonl: 1 regressed, 0 fixed; ")
+    assert said(beside(sides[0], sides[1], fail_on="choice")).sentence.startswith(
+        "Against base.jsonl: 1 regressed, 0 fixed; "
+    )
 
 
 def test_nothing_compared_is_said_and_is_not_said_to_be_without_regression() -> None:
@@ -118,7 +118,9 @@ def test_nothing_compared_is_said_and_is_not_said_to_be_without_regression() -> 
 
 def test_each_kind_links_to_its_results_and_to_the_worst() -> None:
     base, new = changed(GRADE, FAILS, {**FAILS, "verdict": "crash", "message": "killed"})
-    failing, grade = said(beside(base, new)).sorts
+    found = said(beside(base, new))
+    assert (found.removed, found.gone, found.removed_address) == (0, (), "")
+    failing, grade = found.sorts
     worst = new.results[places(base)[2]]
     assert (failing.sign, failing.said, failing.regression, failing.count) == ("regressed", "newly failing", True, 2)
     assert (failing.address, failing.worst_address) == ("#change=failing", f"#check={worst.check}")
