@@ -26,7 +26,8 @@ from lossparity.formats import FORMATS
 from lossparity.record import CaseLine, Cause, Explained, Footer, Record, Result, Script, Worst
 from lossparity_reports import html
 from lossparity_reports.address import address
-from lossparity_reports.choices import Chosen, Taken, tabulate
+from lossparity_reports.alone import alone
+from lossparity_reports.choices import Chosen, Taken, left_open, tabulate
 from lossparity_reports.figures import decimal
 from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
@@ -402,6 +403,7 @@ def _payload(page: Page) -> dict[str, Any]:
 
 def test_the_payload_holds_the_whole_record() -> None:
     record = factory.everything()
+    record.results[0] = msgspec.structs.replace(record.results[0], verdict="fail", cause="nan")
     content = _payload(_page(record))
     cases = {(c["id"], c["format"]): c for c in content["cases"]}
     assert len(cases) == len(record.cases)
@@ -409,10 +411,14 @@ def test_the_payload_holds_the_whole_record() -> None:
     assert record.footer is not None
     held = {key: cause.id for cause in record.footer.causes for key in cause.results}
     assert {c["id"]: c["said"] for c in content["causes"]} == {c.id: c.said for c in record.footer.causes}
+    odd, choosing = alone(record.results), {r.key for r in left_open(record.results)}
+    assert odd and choosing
     shared = 0
     for packed, result in zip(content["results"], record.results, strict=True):
         assert packed.pop("suite") == result.case.split("/")[0]
         assert packed.pop("diagnosis", None) == held.get(result.key)
+        only = packed.pop("only", [])
+        assert ("alone" in only, "open" in only) == (result.key in odd, result.key in choosing)
         if result.got is not None and isinstance(packed["got"]["exact"], str):
             whole = cases[result.case, result.format]["exact"][result.quantity][packed["got"]["exact"]]["values"]
             start = result.got.start

@@ -141,12 +141,17 @@ def merged(accounts: Iterable[Iterable[Cause]], failures: Iterable[Result]) -> l
     found: dict[tuple[str, bool, str], Cause] = {}
     for cause in (cause for account in accounts for cause in account):
         # Causes of different backends stay apart, as they do in a run.
-        key = cause.id, cause.failing, cause.results[0].rpartition("@")[2].rpartition("#")[0]
+        key = cause.id, cause.failing, _backend(cause.results[0])
         found[key] = _both(found[key], cause) if key in found else cause
     grouped = {key for cause in found.values() for key in cause.results}
     untold = [one.key for one in failures if Verdict(one.verdict).failing and one.key not in grouped]
     causes = [*found.values(), *([Cause(*_UNTOLD, untold)] if untold else [])]
     return sorted(causes, key=lambda c: (not c.failing, c.shared, c.id.startswith(_NAMELESS), -len(c.results)))
+
+
+def _backend(key: str) -> str:
+    # A backend of another environment is named NAME@PATH.
+    return key.partition("@")[2].rpartition("#")[0]
 
 
 def _both(one: Cause, other: Cause) -> Cause:

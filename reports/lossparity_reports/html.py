@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from lossparity.record import Record
 from lossparity_reports import legend
+from lossparity_reports.against import section
 from lossparity_reports.choices import tabulate
 from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
@@ -30,6 +31,7 @@ _SCRIPTS = (
     "numbers.js",
     "elements.js",
     "address.js",
+    "change.js",
     "list.js",
     "copy.js",
     "reproduce.js",
@@ -61,6 +63,7 @@ def render(record: Record) -> str:
         summary=summarise(record),
         groups=gather(record),
         matrix=arrange(record.results),
+        against=section(record),
         choices=tabulate(record.results),
         legend=legend,
         style=Markup(style),

@@ -1,5 +1,5 @@
 // One check: what was asked, who did it, what is right, what came, how far off, and what the others did.
-function makeCheck(data, words) {
+function makeCheck(data, words, changes) {
   const cases = new Map(data.cases.map(c => [c.id + '\n' + c.format, c]));
   const causes = new Map(data.causes.map(c => [c.id, c]));
   const reproduced = makeReproducers(data, words);
@@ -168,7 +168,7 @@ function makeCheck(data, words) {
         ['remark', r.quantity === 'value' && c && c.remark],
         ...(permitted(r) || []),
       ].filter(([, value]) => value !== false)),
-      bounds(r), elements(r), others(r));
+      changes.beside(r), bounds(r), elements(r), others(r));
   }
 
   return {
@@ -178,10 +178,14 @@ function makeCheck(data, words) {
       byId('check').replaceChildren(
         el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),
         el('h1', { id: 'check-title', class: 'id', tabindex: '-1' }, breakable(r.check)),
-        el('p', {}, results.flatMap(x => [tag(x.verdict, `${x.quantity}: ${x.verdict}${x.grade ? ', ' + x.grade : ''}`), ' '])),
+        el('p', {}, results.flatMap(x => [tag(x.verdict, `${x.quantity}: ${x.verdict}${x.grade ? ', ' + x.grade : ''}`), ' ']), changes.goneTags(r.check)),
         el('div', { class: 'columns' }, asked(r), asker(r)),
         reproduced(results, caseOf(r)),
-        ...results.map(quantity), inputs(r));
+        ...results.map(quantity), ...changes.drawGone(changes.goneOf(r.check)), inputs(r));
+    },
+    gone(results, place) {
+      byId('check').replaceChildren(el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),
+        el('h1', { id: 'check-title', class: 'id', tabindex: '-1' }, breakable(results[0].check)), ...changes.drawGone(results));
     },
     missing(id, place) {
       byId('check').replaceChildren(el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),
