@@ -45,7 +45,7 @@ function makeCharts() {
       drawing.replaceChildren('Nothing of this choice is in this chart.');
       return;
     }
-    const made = el('div', {});
+    const made = el('div', { 'aria-hidden': 'true' }); // what it shows is in the table
     const { view, finalize } = await window.lossparityEmbed(made, spec,
       { mode: 'vega-lite', ast: true, renderer: 'svg', actions: false, defaultStyle: false, tooltip: false });
     view.addEventListener('mousemove', say);
