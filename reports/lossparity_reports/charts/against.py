@@ -105,7 +105,7 @@ def _figure(name: str, title: str, axis: str, bins: Mapping[tuple[str, str], dic
         title,
         "The largest error of each backend, at the place of its case: a point for each column of the table. "
         "In the strip at the top are results of a wrong class. "
-        f"Below {LOW:g} or above {HIGH:,.0f} it is at the edge; beside an exact value near 0 an ulp is small. "
+        f"Below {LOW:g} or above {HIGH:,.0f} a point is at the edge; beside an exact value near 0 an ulp is small. "
         f"Dashed rules are cliffs of the format. {known}",
         panels(axis, series, formats, points + marks),
         ("backend", "format", *map(_words, columns)),

@@ -40,6 +40,8 @@ _CONFIG: dict[str, Any] = {
         "titleColor": "var(--soft)",
         "titleFontWeight": "normal",
     },
+    # Text is measured by what draws; another font of the reader's may be wider.
+    "padding": {"left": 14, "right": 24, "top": 5, "bottom": 5},
     "view": {"stroke": "var(--line)"},
 }
 
