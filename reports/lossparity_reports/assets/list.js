@@ -1,4 +1,4 @@
-// The list of checks: filter, order, and draw 200 rows at a time.
+// The list of checks: filter, order, and draw 200 rows at a time, of those found the ones from `from` to before `to`.
 const STEP = 200;
 const FIELDS = ['backend', 'suite', 'clause', 'format', 'origin', 'operation', 'quantity', 'deviation', 'diagnosis', 'cause', 'choice', 'message'];
 const NAMES = { diagnosis: 'cause', cause: 'kind' }; // where a filter is called otherwise than in the record
@@ -21,7 +21,7 @@ function makeList(data, words) {
     if (!texts.has(r)) texts.set(r, [r.check, r.api, r.diagnosis, r.cause, r.message, r.deviation].join('\n').toLowerCase());
     return texts.get(r);
   };
-  let found = [], drawn = 0, state = {};
+  let found = [], from = 0, to = 0, state = {};
 
   function matches(r) {
     const v = state.verdict;
@@ -50,13 +50,40 @@ function makeList(data, words) {
       td('num', short(r.ulp)), td('num', short(r.bound_used)), td('text said', said, said));
   }
 
+  const body = () => byId('results').tBodies[0];
+
   function drawMore() {
-    const rows = found.slice(drawn, drawn + STEP).map(row);
-    byId('results').tBodies[0].append(...rows);
-    drawn += rows.length;
-    const left = found.length - drawn;
-    byId('more').hidden = left === 0;
-    byId('more').textContent = `Show ${Math.min(STEP, left)} more of ${left}`;
+    body().append(...found.slice(to, to + STEP).map(row));
+    to = Math.min(to + STEP, found.length);
+    offer();
+  }
+
+  function drawEarlier() {
+    const start = Math.max(0, from - STEP);
+    body().prepend(...found.slice(start, from).map(row));
+    from = start;
+    offer();
+  }
+
+  function offer() {
+    for (const [id, left, word] of [['more', found.length - to, 'more'], ['earlier', from, 'earlier']]) {
+      byId(id).hidden = left === 0;
+      byId(id).textContent = `Show ${Math.min(STEP, left)} ${word} of ${left}`;
+    }
+  }
+
+  function drawFrom(start) {
+    from = to = start;
+    body().replaceChildren();
+    drawMore();
+  }
+
+  // A row far from those drawn is drawn without the thousands between.
+  function rowAt(at) {
+    if (at < from - STEP || at >= to + STEP) drawFrom(at - at % STEP);
+    else if (at < from) drawEarlier();
+    else if (at >= to) drawMore();
+    return body().rows[at - from];
   }
 
   function drawHead() {
@@ -104,20 +131,18 @@ function makeList(data, words) {
 
   return {
     get found() { return found; },
-    get drawn() { return drawn; },
-    drawMore,
+    drawMore, drawEarlier, rowAt,
+    placeOf: row => from + row.sectionRowIndex,
     filter(next) {
       state = next;
       found = ordered(data.results.filter(matches));
     },
     draw() {
-      drawn = 0;
-      byId('results').tBodies[0].replaceChildren();
       byId('shown').textContent = found.length
         ? `${found.length} of ${data.results.length} results` : `No result matches; ${data.results.length} are there. Press “All” to see them.`;
       drawFilters();
       drawHead();
-      drawMore();
+      drawFrom(0);
     },
   };
 }
