@@ -13,8 +13,9 @@ from lossparity.formats import FORMATS, Array
 from lossparity.known import Deviation
 from lossparity.model import Backend, Case, Outcome, Produced, Raised, Recipe, Verdict
 from lossparity.plans import Finding, Question
-from lossparity.record import CaseLine, Excerpt, Result, Window, Worst
+from lossparity.record import CaseLine, Excerpt, Result, Span, Window, Worst
 from lossparity.reference import Answer, Floats
+from lossparity.shapes import class_axis
 from lossparity.spec import CLAUSES
 
 __all__ = ["case_line", "result_line"]
@@ -45,7 +46,21 @@ def case_line(question: Question) -> CaseLine:
         remark=case.published.remark if case.published else "",
         link=case.link,
         how=list(question.how),
+        logits=_span(question.first),
     )
+
+
+def _span(first: Array) -> Span | None:
+    if not first.shape or first.data.size == 0:
+        return None
+    exact, axis = first.exact(), class_axis(first.shape)
+    numbers = np.isfinite(exact)
+    with np.errstate(over="ignore"):
+        spread = np.max(exact, axis, where=numbers, initial=-np.inf) - np.min(
+            exact, axis, where=numbers, initial=np.inf
+        )
+    widest = min(max(float(np.max(spread)), 0.0), FORMATS["float64"].largest)  # no number in a row: -inf
+    return Span(first.shape[axis], float(np.max(np.abs(exact), where=numbers, initial=0.0)), widest)
 
 
 def _recipe(recipe: Recipe) -> str:

@@ -17,6 +17,7 @@ from lossparity import united
 from lossparity.judged import Summary, said_of_a_part
 from lossparity.record import (
     VERSION,
+    Agreement,
     Appends,
     CaseLine,
     Cause,
@@ -42,6 +43,7 @@ class Merged:
     environments: Sequence[Environment]
     cases: Sequence[CaseLine]
     results: Sequence[Result]
+    agreements: Sequence[Agreement]
     summary: Summary
     seconds: float
     notes: Sequence[str]
@@ -60,7 +62,7 @@ class Merged:
             theirs.get((one.case, one.format), []).append(one)
         for case in self.cases:
             writer.append(case, *theirs[case.id, case.format])
-        writer.append(*alone)
+        writer.append(*alone, *self.agreements)
         if self.complete:
             writer.append(self.summary.footer(self.seconds))
 
@@ -83,7 +85,7 @@ def merge(records: Iterable[tuple[str, Record]]) -> Merged:
     summary.exit_code = _exit_code(summary, given, bool(lacking))
     header = _header(given, "; ".join(lacking))
     seconds = sum(one.record.footer.seconds for one in given if one.record.footer)
-    return Merged(header, environments, cases, results, summary, seconds, notes)
+    return Merged(header, environments, cases, results, united.agreements(given), summary, seconds, notes)
 
 
 def _not_tested(given: Sequence[Given]) -> list[NotTested]:

@@ -18,6 +18,7 @@ from lossparity.model import Backend, Grade, Verdict
 
 __all__ = [
     "VERSION",
+    "Agreement",
     "Appends",
     "CaseLine",
     "Cause",
@@ -32,6 +33,7 @@ __all__ = [
     "Part",
     "Record",
     "Result",
+    "Span",
     "Window",
     "Worst",
     "Writer",
@@ -97,10 +99,22 @@ class Environment(msgspec.Struct, frozen=True, tag_field="kind", tag="environmen
     reason: str = ""
 
 
+class Span(msgspec.Struct, frozen=True):
+    """How hard the first argument of a case is: its classes, the largest finite magnitude, the widest finite row.
+
+    `spread` is the largest difference between two finite elements of one row, at most the largest binary64 number.
+    """
+
+    classes: int
+    largest: float
+    spread: float
+
+
 class CaseLine(msgspec.Struct, frozen=True, tag_field="kind", tag="case", omit_defaults=True):
     """One case in one format: what went in and what is right. `exact` has an entry a quantity and permitted choice.
 
-    `how` says in words how the calls are made where that is more than passing the inputs on.
+    `how` says in words how the calls are made where that is more than passing the inputs on. `logits` is of all
+    elements; it is none where there are none, and in records older than it.
     """
 
     id: str
@@ -118,6 +132,7 @@ class CaseLine(msgspec.Struct, frozen=True, tag_field="kind", tag="case", omit_d
     remark: str = ""
     link: str = ""
     how: list[str] = []
+    logits: Span | None = None
 
 
 class Worst(msgspec.Struct, frozen=True):
@@ -192,6 +207,25 @@ class Result(msgspec.Struct, frozen=True, tag_field="kind", tag="result", omit_d
         return f"{self.check}#{self.quantity}"
 
 
+class Agreement(msgspec.Struct, frozen=True, tag_field="kind", tag="agreement"):
+    """How near two backends are to each other in one format, whatever is right.
+
+    `compared` counts results for which both gave an array of one shape: `equal` of them are the same in every element
+    (NaN as NaN), `unlike` have an element that is NaN or an infinity on one side only. `ulp` is the largest distance
+    between two numbers, in the format's spacing at the larger one, and `check` the key of the first backend's result
+    where that is; empty where all are equal.
+    """
+
+    first: str
+    second: str
+    format: str
+    compared: int
+    equal: int
+    unlike: int
+    ulp: float
+    check: str
+
+
 class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
     """Results of one cause: what it is in words, their keys with the simplest first, and how near it comes to that one.
 
@@ -235,7 +269,7 @@ class Footer(msgspec.Struct, frozen=True, tag_field="kind", tag="footer"):
     choices: list[Choice] = []
 
 
-Line = Header | Environment | CaseLine | Result | Footer
+Line = Header | Environment | CaseLine | Result | Agreement | Footer
 
 
 class _Stamp(msgspec.Struct, frozen=True):
@@ -258,6 +292,7 @@ class Record:
     environments: list[Environment] = field(default_factory=list)
     cases: list[CaseLine] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    agreements: list[Agreement] = field(default_factory=list)
     footer: Footer | None = None
     broken: str = ""
 
@@ -380,5 +415,7 @@ def _add(record: Record, line: Line) -> None:
         record.cases.append(line)
     elif isinstance(line, Result):
         record.results.append(line)
+    elif isinstance(line, Agreement):
+        record.agreements.append(line)
     elif isinstance(line, Footer):
         record.footer = line

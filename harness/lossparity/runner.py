@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from lossparity import __version__
+from lossparity.agreement import Agreements
 from lossparity.bundle import Elsewhere, bundled
 from lossparity.errors import UsageError
 from lossparity.judged import Judged, Summary, Told, silent
@@ -167,16 +168,22 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
             if introduce(worker, {b: sum(q.put_to(b) for q in questions) for b in backends}, writer, summary)
         ]
         judged = Judged(plan.known, plan.threshold, plan.beside, writer, summary, plan.told)
+        agreements = Agreements()
         for question, asked in _asked(plan, questions, ready):
             prepare(question)
             writer.append(case_line(question))
+            given: dict[Backend, Outcome] = {}
             for future in asked:
                 worker, answers = future.result()
                 for backend, outcomes in answers:
                     judged.take(question, backend, worker, outcomes)
+                    if not isinstance(outcomes, WorkerStopped):
+                        given[backend] = outcomes[0]
+            agreements.take(question, given)
             done += len(plan.asked(question))
             progress(done, total, summary)
         judged.finish(whole=plan.shard is None)
+        writer.append(*agreements.lines())
     summary.finish(
         plan.named,
         strict_known=plan.strict_known,

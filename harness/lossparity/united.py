@@ -6,15 +6,16 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import chain
 
+from lossparity.agreement import both
 from lossparity.errors import UsageError
 from lossparity.model import Verdict
-from lossparity.record import CaseLine, Environment, Line, Part, Record, Result, encode
+from lossparity.record import Agreement, CaseLine, Environment, Line, Part, Record, Result, encode
 from lossparity.spec import CLAUSES, FORMAT_ALIASES
 
-__all__ = ["Given", "alike", "cases", "environments", "results"]
+__all__ = ["Given", "agreements", "alike", "cases", "environments", "results"]
 
 # What is told of the machine, and may differ between those that share a run; the rest is what was judged.
 _MACHINE = ("device", "simd", "interpreter")
@@ -36,7 +37,9 @@ class Given:
         """Work out the hash of a record."""
         said = hashlib.sha256(record.broken.encode())
         end = [record.footer] if record.footer else []
-        lines: Iterator[Line] = chain([record.header], record.environments, record.cases, record.results, end)
+        lines: Iterator[Line] = chain(
+            [record.header], record.environments, record.cases, record.results, record.agreements, end
+        )
         for line in lines:
             said.update(encode(line).encode())
         return cls(name, record, said.hexdigest())
@@ -162,6 +165,17 @@ def results(given: Sequence[Given]) -> list[Result]:
                     hint="each check belongs into one record; two runs of the same checks are compared, not merged",
                 )
     return [result for _, result in found.values()]
+
+
+def agreements(given: Sequence[Given]) -> list[Agreement]:
+    """Add up how near the backends of a record are, over its shards; of a run again, what compared the most."""
+    found: dict[tuple[str, str, str], dict[int, Agreement]] = defaultdict(dict)
+    for one in given:
+        number = one.part.number if one.part else 0
+        for here in one.record.agreements:
+            there = found[here.first, here.second, here.format].setdefault(number, here)
+            found[here.first, here.second, here.format][number] = max(there, here, key=lambda part: part.compared)
+    return [reduce(both, parts.values()) for parts in found.values()]
 
 
 def _brief(result: Result) -> str:
