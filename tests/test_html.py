@@ -18,9 +18,10 @@ import pytest
 import record_factory as factory
 from lossparity.errors import UsageError
 from lossparity.formats import FORMATS
-from lossparity.record import Cause, Record, Result, Worst
+from lossparity.record import CaseLine, Cause, Record, Result, Worst
 from lossparity_reports import html
-from lossparity_reports.choices import Chosen, Taken, tabulate
+from lossparity_reports.alone import alone
+from lossparity_reports.choices import Chosen, Taken, left_open, tabulate
 from lossparity_reports.figures import decimal
 from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
@@ -363,6 +364,7 @@ def _payload(page: Page) -> dict[str, Any]:
 
 def test_the_payload_holds_the_whole_record() -> None:
     record = factory.everything()
+    record.results[0] = msgspec.structs.replace(record.results[0], verdict="fail", cause="nan")
     content = _payload(_page(record))
     cases = {(c["id"], c["format"]): c for c in content["cases"]}
     assert len(cases) == len(record.cases)
@@ -370,10 +372,14 @@ def test_the_payload_holds_the_whole_record() -> None:
     assert record.footer is not None
     held = {key: cause.id for cause in record.footer.causes for key in cause.results}
     assert {c["id"]: c["said"] for c in content["causes"]} == {c.id: c.said for c in record.footer.causes}
+    odd, choosing = alone(record.results), {r.key for r in left_open(record.results)}
+    assert odd and choosing
     shared = 0
     for packed, result in zip(content["results"], record.results, strict=True):
         assert packed.pop("suite") == result.case.split("/")[0]
         assert packed.pop("diagnosis", None) == held.get(result.key)
+        only = packed.pop("only", [])
+        assert ("alone" in only, "open" in only) == (result.key in odd, result.key in choosing)
         if result.got is not None and isinstance(packed["got"]["exact"], str):
             whole = cases[result.case, result.format]["exact"][result.quantity][packed["got"]["exact"]]["values"]
             start = result.got.start
@@ -511,3 +517,34 @@ def test_choices_are_a_section_of_plain_text_and_no_section_where_there_are_none
     without = _page(_record(_result(1)))
     assert "Choices" not in without.by_tag["h2"] and "choices" not in without.by_id
     assert not any(given.get("href") == "#choices-title" for _, given in without.elements)
+
+
+def test_every_cause_of_failures_has_its_command_and_weak_passes_have_none() -> None:
+    record = _record(
+        _failed(1, "negated"),
+        _failed(2, "swapped", backend="torch+compile"),
+        _failed(3, "several"),
+        _result(4, grade="loose"),
+        causes=[
+            Cause("negated", "", _keys(1)),
+            Cause("swapped", "", _keys(2, backend="torch+compile")),
+            Cause("weak", "", _keys(4), failing=False),
+        ],
+    )
+    cases = {"clause": "S1", "operation": "softmax", "source": "", "input_hash": "", "about": "", "inputs": {}}
+    record.cases = [
+        CaseLine(id=f"s/c{n}", format="float32", keywords={}, exact={}, how=["2 calls"] * (n == 3), **cases)  # type: ignore[arg-type]
+        for n in (1, 2, 3)
+    ]
+    expected = {
+        "negated": "lossparity show 's/c1/float32@torch#value' --script",
+        "swapped": "lossparity show s/c2/float32@torch+compile",
+    }
+    groups = gather(record)
+    assert {g.name: g.command for g in groups.causes if g.name in expected} == expected
+    assert [g.command for g in groups.causes if g.name not in expected] == ["lossparity show s/c3/float32@torch"]
+    assert [g.command for g in groups.weak] == [""]
+    page = _page(record)
+    buttons = [given["data-copies"] for _, given in page.elements if given.get("class") == "copy scripted"]
+    assert sorted(buttons) == sorted(g.command for g in groups.causes)
+    assert all(command in page.by_id["causes"] for command in buttons)

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from lossparity.record import Record
 from lossparity_reports import legend
+from lossparity_reports.against import section
 from lossparity_reports.choices import tabulate
 from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
@@ -26,7 +27,18 @@ from lossparity_reports.summary import summarise
 __all__ = ["render", "write"]
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("numbers.js", "elements.js", "address.js", "list.js", "check.js", "keys.js", "start.js")
+_SCRIPTS = (
+    "numbers.js",
+    "elements.js",
+    "address.js",
+    "change.js",
+    "list.js",
+    "copy.js",
+    "reproduce.js",
+    "check.js",
+    "keys.js",
+    "start.js",
+)
 
 
 def write(record: Record, path: Path) -> None:
@@ -51,6 +63,7 @@ def render(record: Record) -> str:
         summary=summarise(record),
         groups=gather(record),
         matrix=arrange(record.results),
+        against=section(record),
         choices=tabulate(record.results),
         legend=legend,
         style=Markup(style),
