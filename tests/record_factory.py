@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +32,11 @@ from lossparity.record import (
 )
 from lossparity.spec import CLAUSES
 
-__all__ = ["HOSTILE", "empty", "everything", "many", "passing"]
+__all__ = ["FAILING", "HOSTILE", "empty", "everything", "failed", "keys", "many", "passing", "record", "result"]
 
 HOSTILE = "<script>alert(1)</script>"
 
-_FAILING = ("fail", "error", "crash", "timeout")
+FAILING = ("fail", "error", "crash", "timeout")
 _SAID = {
     "smoothing=K-1": "q' = (1 - e) q + e / (K - 1) (1 - q): nothing of the mass on the target",
     "not-shifted": "exp of the logits themselves, without subtracting the largest: it overflows, or underflows",
@@ -189,7 +190,7 @@ def _header() -> Header:
 
 def _finished(record: Record, not_tested: list[NotTested]) -> Record:
     counts = Counter(r.verdict for r in record.results)
-    record.footer = Footer(dict(counts), not_tested, 12.34, int(any(counts[v] for v in _FAILING)), _causes(record))
+    record.footer = Footer(dict(counts), not_tested, 12.34, int(any(counts[v] for v in FAILING)), _causes(record))
     return record
 
 
@@ -198,7 +199,7 @@ def _causes(record: Record) -> list[Cause]:
     failed: dict[tuple[str, str], list[Result]] = {}
     weak: dict[tuple[str, bool], list[Result]] = {}
     for result in record.results:
-        if result.verdict in _FAILING:
+        if result.verdict in FAILING:
             name = result.explained[0].id if result.explained else f"unexplained {result.cause} ({result.clause})"
             failed.setdefault((result.backend, name), []).append(result)
         elif result.verdict == "pass" and result.grade == "loose":
@@ -378,3 +379,41 @@ def everything() -> Record:
             NotTested("speed", "not asked for", 0),
         ],
     )
+
+
+def result(number: int, **changes: Any) -> Result:
+    """Make the bare result of case `number`: a native pass of torch in binary32, unless changed."""
+    base = {
+        "check": f"s/c{number}/float32@torch",
+        "quantity": "value",
+        "case": f"s/c{number}",
+        "clause": "S1",
+        "basis": "mathematics",
+        "operation": "softmax",
+        "backend": "torch",
+        "format": "float32",
+        "verdict": "pass",
+        "outcome": "produced",
+        "origin": "native",
+    }
+    return Result(**{**base, **changes})
+
+
+def failed(number: int, *names: str, backend: str = "torch", **changes: Any) -> Result:
+    """Make a failure with explanations of these names, 0.75 ulp off each."""
+    explained = [Explained(name, 0.75) for name in names]
+    check = f"s/c{number}/float32@{backend}"
+    return result(number, check=check, backend=backend, verdict="fail", grade="wrong", explained=explained, **changes)
+
+
+def keys(*numbers: int, backend: str = "torch") -> list[str]:
+    """Return the keys of bare results."""
+    return [f"s/c{number}/float32@{backend}#value" for number in numbers]
+
+
+def record(*results: Result, causes: Sequence[Cause] = ()) -> Record:
+    """Make a complete record of bare results."""
+    made = empty()
+    made.results = list(results)
+    made.footer = Footer(dict(Counter(r.verdict for r in results)), [], 1.0, 0, list(causes))
+    return made

@@ -32,7 +32,7 @@ function makeCheck(data, words, changes) {
 
   const numbers = (text, format, exact) => td('num', decimalText(text, format, exact), text);
 
-  function excerpt(a) {
+  function excerpt(name, a) {
     const format = words.formats[a.format], last = a.shape.length ? a.shape[a.shape.length - 1] : 1;
     const total = size(a.shape);
     const rows = [];
@@ -41,7 +41,7 @@ function makeCheck(data, words, changes) {
         el('span', { title: v }, decimalText(v, format)))));
     }
     const cut = total > a.values.length ? note(`the first ${a.values.length} of ${total}`) : null;
-    return [el('span', { class: 'shape' }, `${a.format} [${a.shape.join(', ')}]`), el('span', { class: 'array' }, rows), cut];
+    return [el('span', { class: 'shape' }, `${a.format} [${a.shape.join(', ')}]`), el('span', { class: 'array', tabindex: '0', role: 'group', 'aria-label': name }, rows), cut];
   }
 
   function asked(r) {
@@ -79,7 +79,7 @@ function makeCheck(data, words, changes) {
     const recipes = { ...c.recipes };
     return el('section', {}, el('h3', {}, 'Inputs'),
       el('p', { class: 'lead' }, 'The exact numbers that went in, already rounded to the format; their hex is in the tooltip.'),
-      terms(Object.entries(c.inputs).map(([name, a]) => [name, [...excerpt(a), recipes[name] ? note('recipe: ' + recipes[name]) : null]])));
+      terms(Object.entries(c.inputs).map(([name, a]) => [name, [...excerpt(name, a), recipes[name] ? note('recipe: ' + recipes[name]) : null]])));
   }
 
   function bounds(r) {
@@ -119,7 +119,8 @@ function makeCheck(data, words, changes) {
   function permitted(r) {
     const c = caseOf(r), choices = c && c.exact[r.quantity] ? Object.entries(c.exact[r.quantity]) : [];
     if (choices.length < 2 && r.got) return null;
-    return choices.map(([name, a]) => [choices.length > 1 ? `permitted: ${name || 'the formula'}` : 'exact', excerpt(a)]);
+    const term = name => choices.length > 1 ? `permitted: ${name || 'the formula'}` : 'exact';
+    return choices.map(([name, a]) => [term(name), excerpt(term(name), a)]);
   }
 
   function others(r) {

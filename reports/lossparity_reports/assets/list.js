@@ -1,4 +1,4 @@
-// The list of checks: filter, order, and draw 200 rows at a time.
+// The list of checks: filter, order, and draw 200 rows at a time, of those found the ones from `from` to before `to`.
 const STEP = 200;
 const FIELDS = ['backend', 'suite', 'clause', 'format', 'origin', 'operation', 'quantity', 'deviation', 'diagnosis', 'cause', 'choice', 'message'];
 const NAMES = { diagnosis: 'cause', cause: 'kind' }; // where a filter is called otherwise than in the record
@@ -23,7 +23,7 @@ function makeList(data, words, changes) {
     if (!texts.has(r)) texts.set(r, [r.check, r.api, r.diagnosis, r.cause, r.message, r.deviation].join('\n').toLowerCase());
     return texts.get(r);
   };
-  let found = [], drawn = 0, state = {};
+  let found = [], from = 0, to = 0, state = {};
 
   function matches(r) {
     const v = state.verdict;
@@ -55,13 +55,40 @@ function makeList(data, words, changes) {
       td('num', short(r.ulp)), td('num', short(r.bound_used)), td('text said', said, said));
   }
 
+  const body = () => byId('results').tBodies[0];
+
   function drawMore() {
-    const rows = found.slice(drawn, drawn + STEP).map(row);
-    byId('results').tBodies[0].append(...rows);
-    drawn += rows.length;
-    const left = found.length - drawn;
-    byId('more').hidden = left === 0;
-    byId('more').textContent = `Show ${Math.min(STEP, left)} more of ${left}`;
+    body().append(...found.slice(to, to + STEP).map(row));
+    to = Math.min(to + STEP, found.length);
+    offer();
+  }
+
+  function drawEarlier() {
+    const start = Math.max(0, from - STEP);
+    body().prepend(...found.slice(start, from).map(row));
+    from = start;
+    offer();
+  }
+
+  function offer() {
+    for (const [id, left, word] of [['more', found.length - to, 'more'], ['earlier', from, 'earlier']]) {
+      byId(id).hidden = left === 0;
+      byId(id).textContent = `Show ${Math.min(STEP, left)} ${word} of ${left}`;
+    }
+  }
+
+  function drawFrom(start) {
+    from = to = start;
+    body().replaceChildren();
+    drawMore();
+  }
+
+  // A row far from those drawn is drawn without the thousands between.
+  function rowAt(at) {
+    if (at < from - STEP || at >= to + STEP) drawFrom(at - at % STEP);
+    else if (at < from) drawEarlier();
+    else if (at >= to) drawMore();
+    return body().rows[at - from];
   }
 
   function drawHead() {
@@ -116,23 +143,21 @@ function makeList(data, words, changes) {
 
   return {
     get found() { return found; },
-    get drawn() { return drawn; },
-    drawMore,
+    drawMore, drawEarlier, rowAt,
+    placeOf: row => from + row.sectionRowIndex,
     filter(next) {
       state = next;
       // What only the other record holds is a result of this one in no other list.
       found = ordered([...data.results, ...(state.change ? changes.gone : [])].filter(matches));
     },
     draw() {
-      drawn = 0;
-      byId('results').tBodies[0].replaceChildren();
       const gone = found.filter(r => r.gone !== undefined).length;
       const elsewhere = gone ? `${gone} that only the other record holds` : '';
       const here = found.length > gone ? `${found.length - gone} of ${data.results.length} results` : '';
       byId('shown').textContent = found.length ? [here, elsewhere].filter(Boolean).join(', and ') : `No result matches; ${data.results.length} are there. Press “All” to see them.`;
       drawFilters();
       drawHead();
-      drawMore();
+      drawFrom(0);
     },
   };
 }

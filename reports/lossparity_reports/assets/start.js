@@ -102,9 +102,8 @@ function run(data) {
   }
 
   function focusRow() {
-    while (at >= list.drawn && list.drawn < list.found.length) list.drawMore();
-    const rows = byId('results').tBodies[0].rows;
-    if (rows[at]) rows[at].querySelector('a').focus();
+    const row = at < 0 ? undefined : list.rowAt(at);
+    if (row) row.querySelector('a').focus();
   }
 
   function step(by) {
@@ -114,7 +113,7 @@ function run(data) {
       if (next) go({ ...state, check: next });
     } else {
       const row = document.activeElement.closest('#results tbody tr');
-      at = Math.max(0, Math.min(list.found.length - 1, row ? row.sectionRowIndex + by : at < 0 ? 0 : at + by));
+      at = Math.max(0, Math.min(list.found.length - 1, row ? list.placeOf(row) + by : at < 0 ? 0 : at + by));
       focusRow();
     }
   }
@@ -134,6 +133,7 @@ function run(data) {
   });
   byId('keys').addEventListener('click', help);
   byId('more').addEventListener('click', () => list.drawMore());
+  byId('earlier').addEventListener('click', () => list.drawEarlier());
   form.addEventListener('submit', event => event.preventDefault());
   form.addEventListener('change', event => {
     if (event.target !== search) go({ ...readAddress(), [event.target.name]: event.target.value });
