@@ -52,7 +52,7 @@ function makeReproducers(data, words) {
     if (first && first.text) {
       return el('p', {}, `The record holds a script of the simplest result of the same ${r.deviation ? 'known deviation' : 'cause'} on this backend: `, link(first), '.');
     }
-    if (first) return el('p', {}, `The record holds no script of this ${r.deviation ? 'deviation' : 'cause'}: ${first.why} (`, link(first), ').');
+    if (first) return el('p', {}, `The record holds no script of this ${r.deviation ? 'deviation' : 'cause'}: ${first.why}.`);
     return el('p', {}, `The record holds no ${title}`, data.scripts.length ? ': it has those of some causes only.' : '.');
   }
 
