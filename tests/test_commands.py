@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import record_factory as factory
-from lossparity.record import Record, Result
+from lossparity.record import Environment, Record, Result
 from lossparity_reports.commands import Commands
 
 
@@ -79,6 +79,21 @@ def test_a_function_is_named_by_its_file_also_where_it_crashed_and_where_pytest_
     assert commands.script(named) == (
         "lossparity show 's/c1/float32@numpy.target#value' --target tests/test_loss.py:softmax --script"
     )
+
+
+def test_where_versions_stand_side_by_side_a_command_names_the_interpreter_or_none() -> None:
+    plain, away = result("tensorflow.keras@2.15.1,keras-2.15.0"), result("torch@2.13.0")
+    path = result("jax@old/bin/python")
+    made = record("lossparity run", plain, away, path)
+    made.environments = [
+        Environment("tensorflow@2.15.1,keras-2.15.0", True, {"tensorflow": "2.15.1"}),
+        Environment("torch@2.13.0", True, {"torch": "2.13.0", "interpreter": "/old/bin/python"}),
+        Environment("jax@old/bin/python", True, {"jax": "0.4.30", "interpreter": "/here/old/bin/python"}),
+    ]
+    commands = Commands.of(made)
+    assert commands.again(plain) == "lossparity show s/c1/float32@tensorflow.keras"
+    assert commands.again(away) == "lossparity show s/c1/float32@torch@/old/bin/python"
+    assert commands.again(path) == "lossparity show s/c1/float32@jax@old/bin/python"
 
 
 def test_a_pickled_function_is_called_from_a_program() -> None:

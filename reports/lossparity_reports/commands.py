@@ -21,22 +21,27 @@ class Commands:
     """How the checks of a record are repeated: `options` is what its run was told that `show` has to be told too.
 
     `functions` names, by backend, the user's function that it is: FILE:NAME, or one that was pickled, which no command
-    can name.
+    can name. `names` are backends that a command calls otherwise than the record does.
     """
 
     options: str = ""
     functions: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, record: Record) -> Commands:
         """Read them from a record: of a function that crashed, its other results say how it is called."""
         functions = {r.backend: r.api for r in record.results if r.origin == "target" and r.api}
-        return cls(_options(record.header.command), functions)
+        called = {name: _called(record, name, name in functions) for name in {r.backend for r in record.results}}
+        names = {name: other for name, other in sorted(called.items()) if other != name}
+        return cls(_options(record.header.command), functions, names)
 
     @classmethod
     def alone(cls, result: Result) -> Commands:
         """Read what one result says of itself."""
-        return cls("", {result.backend: result.api} if result.origin == "target" and result.api else {})
+        if result.origin != "target" or not result.api:
+            return cls()
+        return cls("", {result.backend: result.api}, {result.backend: str(_function(Backend.parse(result.backend)))})
 
     def again(self, result: Result) -> str:
         """Return the command that shows a check again; of a pickled function, the call."""
@@ -53,13 +58,25 @@ class Commands:
         return self._show(result, result.key, "--script")
 
     def _show(self, result: Result, name: str, *more: str) -> str:
-        function, target = self.functions.get(result.backend, ""), ""
-        if function:
-            # In a session of pytest a function has a name of its own; the command knows it by its file.
-            case, _, rest = name.partition("@")
-            backend = replace(Backend.parse(result.backend), variant="target")
-            name, target = f"{case}@{backend}{rest.removeprefix(result.backend)}", f"--target {shlex.quote(function)}"
+        function, (case, _, rest) = self.functions.get(result.backend, ""), name.partition("@")
+        name = f"{case}@{self.names.get(result.backend, result.backend)}{rest.removeprefix(result.backend)}"
+        target = f"--target {shlex.quote(function)}" if function else ""
         return " ".join(part for part in ("lossparity show", shlex.quote(name), target, self.options, *more) if part)
+
+
+def _function(backend: Backend) -> Backend:
+    """Return what a command calls a user's function: in a session of pytest each has a name of its own."""
+    return replace(backend, variant="target") if backend.variant else backend
+
+
+def _called(record: Record, name: str, function: bool) -> str:
+    backend, environment = Backend.parse(name), record.environment(name)
+    if function:
+        backend = _function(backend)
+    if backend.python and "/" not in backend.python:
+        # Where versions were put side by side, one stands in the place of an interpreter.
+        backend = replace(backend, python=environment.details.get("interpreter", "") if environment else "")
+    return str(backend)
 
 
 def _options(command: str) -> str:

@@ -1,14 +1,13 @@
 // How one check is repeated: commands to copy, and the script that stands alone, its own or that of its cause's simplest.
 function makeReproducers(data, words) {
-  const { options, functions } = data.commands;
+  const { options, functions, names } = data.commands;
   const own = new Map(data.scripts.map(s => [s.check + '#' + s.quantity, s]));
   const standing = new Map(data.scripts.map(s => [s.of + '\n' + s.check.slice(s.check.indexOf('@') + 1), s]));
   const deviates = r => r.verdict === 'known' || words.failing.includes(r.verdict);
 
   function show(r, name, more) {
     const target = functions[r.backend];
-    // In a session of pytest a function has a name of its own; the command knows it by its file.
-    const called = target ? name.replace('@' + r.backend, () => '@' + r.backend.replace(/^([^.:+@]*)\.[^:+@]*/, '$1.target')) : name;
+    const called = name.replace('@' + r.backend, () => '@' + (names[r.backend] || r.backend));
     return ['lossparity show', quoted(called), target ? '--target ' + quoted(target) : '', options, more].filter(Boolean).join(' ');
   }
 
@@ -19,8 +18,9 @@ function makeReproducers(data, words) {
       return [['from a program', copiedLine(call, 'call')]];
     }
     const name = deviating.length === 1 && results.length > 1 ? `${r.check}#${deviating[0].quantity}` : r.check;
-    const refused = unwritten(r, c);
+    const refused = unwritten(r, c), [, version] = r.backend.split('@');
     return [
+      ['where', version && !(names[r.backend] || '@').includes('@') && `in an environment of the version ${version}`],
       ['number by number', copiedLine(show(r, r.check), 'command that shows it number by number')],
       ['as a script', refused ? 'none: ' + refused : copiedLine(show(r, name, '--script'), 'command that prints it as a script')],
       ['as an issue', deviating.length && !refused && copiedLine(show(r, name, '--issue'), 'command that prints it as an issue')],
@@ -52,7 +52,7 @@ function makeReproducers(data, words) {
     if (first && first.text) {
       return el('p', {}, `The record holds a script of the simplest result of the same ${r.deviation ? 'known deviation' : 'cause'} on this backend: `, link(first), '.');
     }
-    if (first) return el('p', {}, `The record holds no script of this ${r.deviation ? 'deviation' : 'cause'}: ${first.why} (`, link(first), ').');
+    if (first) return el('p', {}, `The record holds no script of this ${r.deviation ? 'deviation' : 'cause'}: ${first.why}.`);
     return el('p', {}, `The record holds no ${title}`, data.scripts.length ? ': it has those of some causes only.' : '.');
   }
 
