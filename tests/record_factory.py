@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from lossparity.formats import FORMATS, ulp
 from lossparity.judge import BINS
 from lossparity.record import (
+    Agreement,
     CaseLine,
     Cause,
     Environment,
@@ -23,16 +25,18 @@ from lossparity.record import (
     NotTested,
     Record,
     Result,
+    Script,
+    Span,
     Window,
     Worst,
 )
 from lossparity.spec import CLAUSES
 
-__all__ = ["HOSTILE", "empty", "everything", "many", "passing"]
+__all__ = ["FAILING", "HOSTILE", "empty", "everything", "failed", "keys", "many", "passing", "record", "result"]
 
 HOSTILE = "<script>alert(1)</script>"
 
-_FAILING = ("fail", "error", "crash", "timeout")
+FAILING = ("fail", "error", "crash", "timeout")
 _SAID = {
     "smoothing=K-1": "q' = (1 - e) q + e / (K - 1) (1 - q): nothing of the mass on the target",
     "not-shifted": "exp of the logits themselves, without subtracting the largest: it overflows, or underflows",
@@ -98,6 +102,9 @@ def _case(suite: str, clause: str, number: int, fmt: str, numbers: _Numbers, *, 
         recipes={"logits": f"normal, seed {number}, scale 2"},
         published=[f"{v:.4f}" for v in numbers.value],
         remark=remark,
+        logits=Span(
+            numbers.logits.shape[1], float(np.abs(numbers.logits).max()), float(np.ptp(numbers.logits, axis=1).max())
+        ),
     )
 
 
@@ -183,7 +190,7 @@ def _header() -> Header:
 
 def _finished(record: Record, not_tested: list[NotTested]) -> Record:
     counts = Counter(r.verdict for r in record.results)
-    record.footer = Footer(dict(counts), not_tested, 12.34, int(any(counts[v] for v in _FAILING)), _causes(record))
+    record.footer = Footer(dict(counts), not_tested, 12.34, int(any(counts[v] for v in FAILING)), _causes(record))
     return record
 
 
@@ -192,7 +199,7 @@ def _causes(record: Record) -> list[Cause]:
     failed: dict[tuple[str, str], list[Result]] = {}
     weak: dict[tuple[str, bool], list[Result]] = {}
     for result in record.results:
-        if result.verdict in _FAILING:
+        if result.verdict in FAILING:
             name = result.explained[0].id if result.explained else f"unexplained {result.cause} ({result.clause})"
             failed.setdefault((result.backend, name), []).append(result)
         elif result.verdict == "pass" and result.grade == "loose":
@@ -214,6 +221,20 @@ def _causes(record: Record) -> list[Cause]:
             for (_, zeroed), results in weak.items()
         ),
     ]
+
+
+def _agreements(record: Record) -> list[Agreement]:
+    """Compare every two backends in every format, by the distances of their results from the exact ones."""
+    by: dict[tuple[str, str], list[Result]] = {}
+    for result in record.results:
+        by.setdefault((result.format, result.backend), []).append(result)
+    lines = []
+    for fmt, (one, two) in itertools.product(FORMATS, itertools.combinations(_BACKENDS, 2)):
+        apart = [(abs((a.ulp or 0.0) - (b.ulp or 0.0)), a.key) for a, b in zip(by[fmt, one], by[fmt, two], strict=True)]
+        furthest, key = max(apart)
+        equal = sum(not ulp for ulp, _ in apart)
+        lines.append(Agreement(one, two, fmt, len(apart), equal, int(fmt == "float16"), furthest, key))
+    return lines
 
 
 def empty() -> Record:
@@ -239,6 +260,7 @@ def many(count: int) -> Record:
                 for quantity in ("value", "gradient"):
                     zeroed = grade == "loose" and quantity == "gradient"
                     record.results.append(_judged(case, numbers, backend, quantity, grade, zeroed=zeroed))
+    record.agreements = _agreements(record)
     return _finished(record, [])
 
 
@@ -344,6 +366,12 @@ def everything() -> Record:
         _unjudged(hostile, "numpy", "value", "unsupported", "declined", message=f"no {HOSTILE} here"),
         _unjudged(hostile, "torch.manual", "value", "unavailable", "declined", message="no such device"),
     ]
+    value = f"{case.id}/{case.format}@torch"
+    record.scripts = [
+        Script(value, "value", "smoothing=K-1", f"# {value}#value {HOSTILE}\nimport sys\n\nsys.exit(1)\n"),
+        Script(f"{case.id}/float32@numpy", "value", "not-shifted", why=f"several calls are compared {HOSTILE}"),
+        Script(f"{case.id}/float32@torch.manual", "value", "manual-exp-overflow", "import sys\n\nsys.exit(1)\n"),
+    ]
     return _finished(
         record,
         [
@@ -351,3 +379,41 @@ def everything() -> Record:
             NotTested("speed", "not asked for", 0),
         ],
     )
+
+
+def result(number: int, **changes: Any) -> Result:
+    """Make the bare result of case `number`: a native pass of torch in binary32, unless changed."""
+    base = {
+        "check": f"s/c{number}/float32@torch",
+        "quantity": "value",
+        "case": f"s/c{number}",
+        "clause": "S1",
+        "basis": "mathematics",
+        "operation": "softmax",
+        "backend": "torch",
+        "format": "float32",
+        "verdict": "pass",
+        "outcome": "produced",
+        "origin": "native",
+    }
+    return Result(**{**base, **changes})
+
+
+def failed(number: int, *names: str, backend: str = "torch", **changes: Any) -> Result:
+    """Make a failure with explanations of these names, 0.75 ulp off each."""
+    explained = [Explained(name, 0.75) for name in names]
+    check = f"s/c{number}/float32@{backend}"
+    return result(number, check=check, backend=backend, verdict="fail", grade="wrong", explained=explained, **changes)
+
+
+def keys(*numbers: int, backend: str = "torch") -> list[str]:
+    """Return the keys of bare results."""
+    return [f"s/c{number}/float32@{backend}#value" for number in numbers]
+
+
+def record(*results: Result, causes: Sequence[Cause] = ()) -> Record:
+    """Make a complete record of bare results."""
+    made = empty()
+    made.results = list(results)
+    made.footer = Footer(dict(Counter(r.verdict for r in results)), [], 1.0, 0, list(causes))
+    return made

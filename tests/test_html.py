@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import gzip
 import json
-import os
 import re
-import shutil
-import subprocess
 import time
-from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,14 +18,18 @@ import pytest
 import record_factory as factory
 from lossparity.errors import UsageError
 from lossparity.formats import FORMATS
-from lossparity.record import Cause, Explained, Footer, Record, Result, Worst
+from lossparity.record import CaseLine, Cause, Record, Result, Worst
 from lossparity_reports import html
-from lossparity_reports.address import address
-from lossparity_reports.choices import Chosen, Taken, tabulate
+from lossparity_reports.alone import alone
+from lossparity_reports.choices import Chosen, Taken, left_open, tabulate
 from lossparity_reports.figures import decimal
 from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
 from lossparity_reports.summary import summarise
+from record_factory import failed as _failed
+from record_factory import keys as _keys
+from record_factory import record as _record
+from record_factory import result as _result
 
 _BLOCKS = {"td", "th", "tr", "p", "div", "dt", "dd", "small", "caption"}
 _VOID = {"meta", "link", "input", "wbr", "br", "path", "use"}
@@ -75,43 +74,6 @@ class Page(HTMLParser):
 
 def _page(record: Record) -> Page:
     return Page(html.render(record))
-
-
-def _result(number: int, **changes: Any) -> Result:
-    base = {
-        "check": f"s/c{number}/float32@torch",
-        "quantity": "value",
-        "case": f"s/c{number}",
-        "clause": "S1",
-        "basis": "mathematics",
-        "operation": "softmax",
-        "backend": "torch",
-        "format": "float32",
-        "verdict": "pass",
-        "outcome": "produced",
-        "origin": "native",
-    }
-    return Result(**{**base, **changes})
-
-
-def _record(*results: Result, causes: Sequence[Cause] = ()) -> Record:
-    record = factory.empty()
-    record.results = list(results)
-    counts: dict[str, int] = {}
-    for result in results:
-        counts[result.verdict] = counts.get(result.verdict, 0) + 1
-    record.footer = Footer(counts, [], 1.0, 0, list(causes))
-    return record
-
-
-def _keys(*numbers: int, backend: str = "torch") -> list[str]:
-    return [f"s/c{number}/float32@{backend}#value" for number in numbers]
-
-
-def _failed(number: int, *names: str, backend: str = "torch", **changes: Any) -> Result:
-    explained = [Explained(name, 0.75) for name in names]
-    check = f"s/c{number}/float32@{backend}"
-    return _result(number, check=check, backend=backend, verdict="fail", grade="wrong", explained=explained, **changes)
 
 
 @pytest.mark.parametrize(
@@ -378,7 +340,7 @@ def test_nothing_is_loaded_and_no_other_script_may_run() -> None:
 
 def test_hostile_text_stays_text() -> None:
     page = _page(factory.everything())
-    assert [t for t, _ in page.elements].count("script") == 3
+    assert [t for t, _ in page.elements].count("script") == 5
     assert "alert" not in [t for t, _ in page.elements]
     said = " ".join(page.by_tag["td"] + page.by_tag["th"])
     assert said.count(factory.HOSTILE) > 3
@@ -400,8 +362,9 @@ def _payload(page: Page) -> dict[str, Any]:
     return content
 
 
-def test_the_payload_holds_the_whole_record() -> None:
+def test_the_payload_holds_the_whole_record_but_what_the_charts_have() -> None:
     record = factory.everything()
+    record.results[0] = msgspec.structs.replace(record.results[0], verdict="fail", cause="nan")
     content = _payload(_page(record))
     cases = {(c["id"], c["format"]): c for c in content["cases"]}
     assert len(cases) == len(record.cases)
@@ -409,16 +372,20 @@ def test_the_payload_holds_the_whole_record() -> None:
     assert record.footer is not None
     held = {key: cause.id for cause in record.footer.causes for key in cause.results}
     assert {c["id"]: c["said"] for c in content["causes"]} == {c.id: c.said for c in record.footer.causes}
+    odd, choosing = alone(record.results), {r.key for r in left_open(record.results)}
+    assert odd and choosing
     shared = 0
     for packed, result in zip(content["results"], record.results, strict=True):
         assert packed.pop("suite") == result.case.split("/")[0]
         assert packed.pop("diagnosis", None) == held.get(result.key)
+        only = packed.pop("only", [])
+        assert ("alone" in only, "open" in only) == (result.key in odd, result.key in choosing)
         if result.got is not None and isinstance(packed["got"]["exact"], str):
             whole = cases[result.case, result.format]["exact"][result.quantity][packed["got"]["exact"]]["values"]
             start = result.got.start
             packed["got"]["exact"] = whole[start : start + len(result.got.got)]
             shared += 1
-        assert packed == msgspec.json.decode(msgspec.json.encode(result))
+        assert packed == msgspec.json.decode(msgspec.json.encode(msgspec.structs.replace(result, histogram=[])))
     assert shared > 0
 
 
@@ -552,157 +519,32 @@ def test_choices_are_a_section_of_plain_text_and_no_section_where_there_are_none
     assert not any(given.get("href") == "#choices-title" for _, given in without.elements)
 
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="module")
-def browser() -> str:
-    """Return a Chromium; without one the test is skipped, or fails where LOSSPARITY_REQUIRE_BROWSER is set."""
-    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if found is None:
-        reason = f"no Chromium is installed (looked for {', '.join(_BROWSERS)})"
-        if os.environ.get("LOSSPARITY_REQUIRE_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
-def _dump(browser: str, folder: Path, page: Path, fragment: str = "") -> Page:
-    """Return the page as the script left it; fail when anything was said on the console."""
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-    options += ["--disable-component-update", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=10000"]
-    done = subprocess.run(
-        [browser, *options, f"--user-data-dir={folder / 'profile'}", "--dump-dom", page.as_uri() + fragment],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert "CONSOLE" not in done.stderr, done.stderr
-    return Page(done.stdout)
-
-
-def test_the_script_lists_the_results(browser: str, tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    record = factory.everything()
-    html.write(record, path)
-    page = _dump(browser, tmp_path, path)
-    assert page.by_id["shown"] == f"{len(record.results)} of {len(record.results)} results"
-    rows = [a for t, a in page.elements if t == "a" and "title" in a and "@" in a["title"]]
-    assert [a["title"] for a in rows] == [r.check for r in record.results[:200]]
-    assert page.by_id["more"] == f"Show 200 more of {len(record.results) - 200}"
-    page = _dump(browser, tmp_path, path, "#verdict=failing&q=SIGSEGV&sort=-ulp")
-    assert page.by_id["shown"] == f"1 of {len(record.results)} results"
-    assert "killed by signal 11" in page.by_id["results"]
-    assert "descending" in [a.get("aria-sort") for _, a in page.elements]
-
-
-def test_a_link_to_a_check_shows_it(browser: str, tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    record = factory.everything()
-    html.write(record, path)
-    failing = next(r for r in record.results if r.explained and r.explained[0].id == "smoothing=K-1")
-    assert failing.worst is not None
-    page = _dump(browser, tmp_path, path, address(check=failing.check))
-    said = page.by_id["check"]
-    assert page.by_id["check-title"] == failing.check
-    for text in (
-        "the smoothing mass is e/K on every class",
-        "torch.nn.functional.cross_entropy",
-        "a failure is the framework's own",
-        "smoothing=K-1 q' = (1 - e) q + e / (K - 1) (1 - q): nothing of the mass on the target explained to 0.75 ulp",
-        f"also fits another {factory.HOSTILE}, to 2.5 ulp",
-        "intended? judge by it: --convention smoothing=K-1",
-        "kind of failure finite-wrong",
-        "recipe: normal, seed 99, scale 2",
-        f"printed from rounded numbers {factory.HOSTILE}",
-        "The same case on every backend",
-    ):
-        assert text in said
-    got, exact = decimal(failing.worst.got, "float32"), decimal(failing.worst.exact, "float32", exact=True)
-    assert f"[0] worst {exact} {got} 900 4.6511" in page.by_class["worst"]
-    assert "hidden" in next(a for t, a in page.elements if a.get("id") == "overview")
-    assert "hidden" not in next(a for t, a in page.elements if a.get("id") == "check")
-    assert [t for t, _ in page.elements].count("script") == 3
-
-
-def test_a_check_shows_explanations_without_a_cause_and_what_the_framework_fails_too(
-    browser: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "page.html"
-    raised = {"message": "no such axis", "origin": "target", "api": "mine.py:my loss"}
+def test_every_cause_of_failures_has_its_command_and_weak_passes_have_none() -> None:
     record = _record(
-        _failed(1, "not-shifted", "log-of-softmax", shared=True),
-        _failed(2, "raises", **raised),
-        causes=[Cause("raises", "no such axis", _keys(2))],
+        _failed(1, "negated"),
+        _failed(2, "swapped", backend="torch+compile"),
+        _failed(3, "several"),
+        _result(4, grade="loose"),
+        causes=[
+            Cause("negated", "", _keys(1)),
+            Cause("swapped", "", _keys(2, backend="torch+compile")),
+            Cause("weak", "", _keys(4), failing=False),
+        ],
     )
-    html.write(record, path)
-    said = _dump(browser, tmp_path, path, "#check=s/c1/float32@torch").by_id["check"]
-    assert "explained by not-shifted, to 0.75 ulp log-of-softmax, to 0.75 ulp" in said
-    assert "the framework\N{RIGHT SINGLE QUOTATION MARK}s own function fails there too" in said
-    said = _dump(browser, tmp_path, path, "#check=s/c2/float32@torch").by_id["check"]
-    assert said.count("no such axis") == 1
-    assert "also fits" not in said
-    assert "own function fails" not in said
-    assert "lossparity show s/c2/float32@torch --target 'mine.py:my loss'" in said
-
-
-@pytest.mark.parametrize("name", ["smoothing=K-1", factory.HOSTILE, "__proto__", "a&b=c#d%41"])
-def test_a_cause_links_to_its_results(browser: str, tmp_path: Path, name: str) -> None:
-    path = tmp_path / "page.html"
-    hostile = f"$(rm) {factory.HOSTILE}"
-    record = _record(
-        *(_failed(n, name) for n in (1, 2)),
-        _failed(3, "other"),
-        causes=[Cause(name, hostile, _keys(1, 2), convention=hostile), Cause("other", "", _keys(3))],
-    )
-    html.write(record, path)
-    link = gather(record).causes[0].address
-    page = _dump(browser, tmp_path, path, link)
-    assert page.by_id["shown"] == "2 of 3 results"
-    assert page.by_id["chips"] == f"cause: {name} \N{MULTIPLICATION SIGN}"
-    assert f"{name} {hostile} intended? judge by it: --convention '{hostile}'" in page.by_id["causes"]
-    said = _dump(browser, tmp_path, path, "#check=s/c1/float32@torch").by_id["check"]
-    assert f"cause {name} {hostile} explained to 0.75 ulp intended? judge by it: --convention '{hostile}'" in said
-
-
-def test_a_choice_links_to_its_results(browser: str, tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    record = _record(*(_choosing(n, "torch", "nan" if n < 3 else "limit") for n in range(5)), _result(9))
-    html.write(record, path)
-    row = tabulate(record.results).rows[0]
-    assert row.cells[0] is not None
-    page = _dump(browser, tmp_path, path, row.cells[0].taken[0].address)
-    assert page.by_id["shown"] == "3 of 6 results"
-    assert "choice: nan" in page.by_id["chips"]
-
-
-@pytest.mark.parametrize("backend", ["torch+compile", "a&b=c#d%41"])
-def test_links_keep_ids_with_every_character(browser: str, tmp_path: Path, backend: str) -> None:
-    path = tmp_path / "page.html"
-    check = f"s/é {factory.HOSTILE}/float32@{backend}"
-    html.write(_record(_result(1), _result(2, check=check, backend=backend, verdict="fail")), path)
-    page = _dump(browser, tmp_path, path, address(check=check))
-    assert page.by_id["check-title"] == check
-    back = next(a["href"] for _, a in page.elements if a.get("id") == "back")
-    assert back == "#list"
-    page = _dump(browser, tmp_path, path, "#check=s/gone@nowhere")
-    assert "No such check in this record" in page.by_id["check"]
-
-
-def test_an_id_may_be_typed_into_the_address_as_it_is(browser: str, tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    check = "s/c1/reduction=mean/float32@torch:cuda+compile"
-    html.write(_record(_result(1, check=check, backend="torch:cuda+compile")), path)
-    for typed in (check, f"{check}#value"):
-        page = _dump(browser, tmp_path, path, f"#check={typed}")
-        assert page.by_id["check-title"] == check
-
-
-def test_an_empty_and_an_incomplete_record_open_without_complaint(browser: str, tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    html.write(factory.empty(), path)
-    assert _dump(browser, tmp_path, path).by_id["shown"].startswith("No result matches; 0 are there.")
-    record = dataclasses.replace(factory.everything(), footer=None)
-    html.write(record, path)
-    assert _dump(browser, tmp_path, path).by_id["shown"] == f"{len(record.results)} of {len(record.results)} results"
+    cases = {"clause": "S1", "operation": "softmax", "source": "", "input_hash": "", "about": "", "inputs": {}}
+    record.cases = [
+        CaseLine(id=f"s/c{n}", format="float32", keywords={}, exact={}, how=["2 calls"] * (n == 3), **cases)  # type: ignore[arg-type]
+        for n in (1, 2, 3)
+    ]
+    expected = {
+        "negated": "lossparity show 's/c1/float32@torch#value' --script",
+        "swapped": "lossparity show s/c2/float32@torch+compile",
+    }
+    groups = gather(record)
+    assert {g.name: g.command for g in groups.causes if g.name in expected} == expected
+    assert [g.command for g in groups.causes if g.name not in expected] == ["lossparity show s/c3/float32@torch"]
+    assert [g.command for g in groups.weak] == [""]
+    page = _page(record)
+    buttons = [given["data-copies"] for _, given in page.elements if given.get("class") == "copy scripted"]
+    assert sorted(buttons) == sorted(g.command for g in groups.causes)
+    assert all(command in page.by_id["causes"] for command in buttons)

@@ -27,8 +27,10 @@ from lossparity.record import (
     NotTested,
     Record,
     Result,
+    Script,
 )
 from lossparity.recorder import merged
+from lossparity.reproducing.recorded import fewest
 from lossparity.united import Given
 from lossparity.versions import natural
 
@@ -46,6 +48,7 @@ class Merged:
     cases: Sequence[CaseLine]
     results: Sequence[Result]
     agreements: Sequence[Agreement]
+    scripts: Sequence[Script]
     summary: Summary
     seconds: float
     notes: Sequence[str]
@@ -72,7 +75,7 @@ class Merged:
             theirs.get((one.case, one.format), []).append(one)
         for case in self.cases:
             writer.append(case, *sorted(theirs[case.id, case.format], key=lambda one: self._places[one.backend]))
-        writer.append(*alone, *self.agreements)
+        writer.append(*alone, *self.agreements, *self.scripts)
         if self.complete:
             writer.append(self.summary.footer(self.seconds))
 
@@ -95,7 +98,8 @@ def merge(records: Iterable[tuple[str, Record]]) -> Merged:
     summary.exit_code = _exit_code(summary, given, bool(lacking))
     header = _header(given, "; ".join(lacking))
     seconds = sum(one.record.footer.seconds for one in given if one.record.footer)
-    return Merged(header, environments, cases, results, united.agreements(given), summary, seconds, notes)
+    scripts = fewest((script for one in given for script in one.record.scripts), summary.causes)
+    return Merged(header, environments, cases, results, united.agreements(given), scripts, summary, seconds, notes)
 
 
 def _not_tested(given: Sequence[Given]) -> list[NotTested]:

@@ -14,7 +14,8 @@ import msgspec
 
 from lossparity.judged import Summary
 from lossparity.model import Verdict
-from lossparity.record import CaseLine, Cause, Environment, Header, NotTested, Result, Writer, decode
+from lossparity.record import CaseLine, Cause, Environment, Header, NotTested, Result, Script, Writer, decode
+from lossparity.reproducing.recorded import fewest
 
 __all__ = ["Account", "Recorder", "merged"]
 
@@ -26,12 +27,14 @@ class Account(msgspec.Struct, frozen=True):
     """What a process says at its end: causes, what it did not test, and the checks that each backend was to be asked.
 
     `least` is the share of the must-results of a backend that has to be judged; a backend without is held to none.
+    `scripts` are those of what failed, and of known deviations.
     """
 
     causes: list[Cause]
     not_tested: list[NotTested]
     planned: dict[str, int]
     least: dict[str, float]
+    scripts: list[Script] = []
 
     def to_json(self) -> str:
         """Return it as text."""
@@ -95,6 +98,8 @@ class Recorder:
         said = [text for backend in sorted(whole & least.keys()) if (text := self._hardly(backend, least[backend]))]
         summary.exit_code = exit_code or (1 if said else 0)
         if self._writer:
+            if self.told:
+                self._writer.append(*fewest((s for one in self._accounts for s in one.scripts), summary.causes))
             if complete and self.told:
                 self._writer.append(summary.footer(time.monotonic() - self._began))
             self._writer.__exit__(None, None, None)

@@ -40,7 +40,7 @@ class Given:
         said = hashlib.sha256(record.broken.encode())
         end = [record.footer] if record.footer else []
         lines: Iterator[Line] = chain(
-            [record.header], record.environments, record.cases, record.results, record.agreements, end
+            [record.header], record.environments, record.cases, record.results, record.agreements, record.scripts, end
         )
         for line in lines:
             said.update(encode(line).encode())

@@ -15,7 +15,7 @@ import msgspec
 
 from lossparity.errors import UsageError
 from lossparity.model import Backend
-from lossparity.record import Agreement, Cause, Choice, Footer, NotTested, Part, Record, Result
+from lossparity.record import Agreement, Cause, Choice, Footer, NotTested, Part, Record, Result, Script
 
 __all__ = ["Natural", "natural", "told_apart"]
 
@@ -117,6 +117,7 @@ def _renamed(record: Record, names: dict[str, str]) -> Record:
         environments=[msgspec.structs.replace(one, name=called(one.name)) for one in record.environments],
         results=results,
         agreements=[_agreement(one, called, keys) for one in record.agreements],
+        scripts=[_script(one, called) for one in record.scripts],
         footer=_footer(footer, called, keys) if footer else None,
     )
 
@@ -141,6 +142,11 @@ def _result(result: Result, called: Callable[[str], str]) -> Result:
 def _agreement(one: Agreement, called: Callable[[str], str], keys: dict[str, str]) -> Agreement:
     check = keys.get(one.check, one.check)
     return msgspec.structs.replace(one, first=called(one.first), second=called(one.second), check=check)
+
+
+def _script(one: Script, called: Callable[[str], str]) -> Script:
+    check = one.check.removesuffix(f"@{one.backend}")
+    return msgspec.structs.replace(one, check=f"{check}@{called(one.backend)}")
 
 
 def _footer(footer: Footer, called: Callable[[str], str], keys: dict[str, str]) -> Footer:

@@ -1,7 +1,8 @@
 // One check: what was asked, who did it, what is right, what came, how far off, and what the others did.
-function makeCheck(data, words) {
+function makeCheck(data, words, changes) {
   const cases = new Map(data.cases.map(c => [c.id + '\n' + c.format, c]));
   const causes = new Map(data.causes.map(c => [c.id, c]));
+  const reproduced = makeReproducers(data, words);
   const byCheck = group(r => r.check), byCase = group(sameCase);
 
   function sameCase(r) {
@@ -31,7 +32,7 @@ function makeCheck(data, words) {
 
   const numbers = (text, format, exact) => td('num', decimalText(text, format, exact), text);
 
-  function excerpt(a) {
+  function excerpt(name, a) {
     const format = words.formats[a.format], last = a.shape.length ? a.shape[a.shape.length - 1] : 1;
     const total = size(a.shape);
     const rows = [];
@@ -40,7 +41,7 @@ function makeCheck(data, words) {
         el('span', { title: v }, decimalText(v, format)))));
     }
     const cut = total > a.values.length ? note(`the first ${a.values.length} of ${total}`) : null;
-    return [el('span', { class: 'shape' }, `${a.format} [${a.shape.join(', ')}]`), el('span', { class: 'array' }, rows), cut];
+    return [el('span', { class: 'shape' }, `${a.format} [${a.shape.join(', ')}]`), el('span', { class: 'array', tabindex: '0', role: 'group', 'aria-label': name }, rows), cut];
   }
 
   function asked(r) {
@@ -60,21 +61,17 @@ function makeCheck(data, words) {
   }
 
   function asker(r) {
-    const target = r.origin === 'target' && r.api ? [' ', el('span', { class: 'nowrap' }, '--target'), ' ' + quoted(r.api)] : [];
     return el('section', {}, el('h3', {}, 'Who did it'), terms([
       ['backend', r.backend],
       ['API called', r.api && el('code', {}, r.api)],
       ['origin', [r.origin || 'not recorded', note(words.origins[r.origin || ''] || '')]],
       ['outcome', r.outcome],
       ['inputs’ hash', r.input_hash && el('code', {}, r.input_hash)],
-      ['again', [el('code', { class: 'command' }, 'lossparity show ' + quoted(r.check), target)]],
     ]));
   }
 
   // A record may come from a stranger: only an address of the web is a link.
   const linked = text => text.startsWith('https://') ? el('a', { href: text, rel: 'noreferrer' }, text) : el('code', {}, text);
-
-  const quoted = text => /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
   function inputs(r) {
     const c = caseOf(r);
@@ -82,7 +79,7 @@ function makeCheck(data, words) {
     const recipes = { ...c.recipes };
     return el('section', {}, el('h3', {}, 'Inputs'),
       el('p', { class: 'lead' }, 'The exact numbers that went in, already rounded to the format; their hex is in the tooltip.'),
-      terms(Object.entries(c.inputs).map(([name, a]) => [name, [...excerpt(a), recipes[name] ? note('recipe: ' + recipes[name]) : null]])));
+      terms(Object.entries(c.inputs).map(([name, a]) => [name, [...excerpt(name, a), recipes[name] ? note('recipe: ' + recipes[name]) : null]])));
   }
 
   function bounds(r) {
@@ -122,7 +119,8 @@ function makeCheck(data, words) {
   function permitted(r) {
     const c = caseOf(r), choices = c && c.exact[r.quantity] ? Object.entries(c.exact[r.quantity]) : [];
     if (choices.length < 2 && r.got) return null;
-    return choices.map(([name, a]) => [choices.length > 1 ? `permitted: ${name || 'the formula'}` : 'exact', excerpt(a)]);
+    const term = name => choices.length > 1 ? `permitted: ${name || 'the formula'}` : 'exact';
+    return choices.map(([name, a]) => [term(name), excerpt(term(name), a)]);
   }
 
   function others(r) {
@@ -171,7 +169,7 @@ function makeCheck(data, words) {
         ['remark', r.quantity === 'value' && c && c.remark],
         ...(permitted(r) || []),
       ].filter(([, value]) => value !== false)),
-      bounds(r), elements(r), others(r));
+      changes.beside(r), bounds(r), elements(r), others(r));
   }
 
   return {
@@ -181,9 +179,14 @@ function makeCheck(data, words) {
       byId('check').replaceChildren(
         el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),
         el('h1', { id: 'check-title', class: 'id', tabindex: '-1' }, breakable(r.check)),
-        el('p', {}, results.flatMap(x => [tag(x.verdict, `${x.quantity}: ${x.verdict}${x.grade ? ', ' + x.grade : ''}`), ' '])),
+        el('p', {}, results.flatMap(x => [tag(x.verdict, `${x.quantity}: ${x.verdict}${x.grade ? ', ' + x.grade : ''}`), ' ']), changes.goneTags(r.check)),
         el('div', { class: 'columns' }, asked(r), asker(r)),
-        ...results.map(quantity), inputs(r));
+        reproduced(results, caseOf(r)),
+        ...results.map(quantity), ...changes.drawGone(changes.goneOf(r.check)), inputs(r));
+    },
+    gone(results, place) {
+      byId('check').replaceChildren(el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),
+        el('h1', { id: 'check-title', class: 'id', tabindex: '-1' }, breakable(results[0].check)), ...changes.drawGone(results));
     },
     missing(id, place) {
       byId('check').replaceChildren(el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),

@@ -44,13 +44,8 @@ function jump(event) { // inside the page, and without losing the filter that th
   target.focus({ preventScroll: true });
 }
 
-async function readPayload() {
-  const bytes = Uint8Array.from(atob(byId('payload').textContent.trim()), letter => letter.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).json();
-}
-
 function run(data) {
-  const words = data.vocabulary, list = makeList(data, words), check = makeCheck(data, words);
+  const words = data.vocabulary, changes = makeChanges(data, words), list = makeList(data, words, changes), check = makeCheck(data, words, changes);
   const form = byId('filters'), search = form.elements.q, title = document.title;
   let shownFilter = null, scrolled = 0, at = -1;
 
@@ -75,8 +70,10 @@ function run(data) {
     if (state.check) {
       if (!overview.hidden) scrolled = window.scrollY;
       if (changed) list.draw();
-      const results = check.find(state.check);
-      results ? check.draw(results, place(state)) : check.missing(state.check, place(state));
+      const results = check.find(state.check), gone = changes.goneOf(state.check);
+      if (results) check.draw(results, place(state));
+      else if (gone.length) check.gone(gone, place(state));
+      else check.missing(state.check, place(state));
       at = list.found.findIndex(r => r.check === state.check);
       document.title = state.check + ' – lossparity';
       overview.hidden = true;
@@ -105,9 +102,8 @@ function run(data) {
   }
 
   function focusRow() {
-    while (at >= list.drawn && list.drawn < list.found.length) list.drawMore();
-    const rows = byId('results').tBodies[0].rows;
-    if (rows[at]) rows[at].querySelector('a').focus();
+    const row = at < 0 ? undefined : list.rowAt(at);
+    if (row) row.querySelector('a').focus();
   }
 
   function step(by) {
@@ -117,7 +113,7 @@ function run(data) {
       if (next) go({ ...state, check: next });
     } else {
       const row = document.activeElement.closest('#results tbody tr');
-      at = Math.max(0, Math.min(list.found.length - 1, row ? row.sectionRowIndex + by : at < 0 ? 0 : at + by));
+      at = Math.max(0, Math.min(list.found.length - 1, row ? list.placeOf(row) + by : at < 0 ? 0 : at + by));
       focusRow();
     }
   }
@@ -137,6 +133,7 @@ function run(data) {
   });
   byId('keys').addEventListener('click', help);
   byId('more').addEventListener('click', () => list.drawMore());
+  byId('earlier').addEventListener('click', () => list.drawEarlier());
   form.addEventListener('submit', event => event.preventDefault());
   form.addEventListener('change', event => {
     if (event.target !== search) go({ ...readAddress(), [event.target.name]: event.target.value });
@@ -147,7 +144,7 @@ function run(data) {
     wait = setTimeout(() => { replaceAddress({ ...readAddress(), q: search.value }); show(); }, 120);
   });
   for (const button of form.querySelectorAll('[data-preset]')) {
-    button.addEventListener('click', () => go({ verdict: button.dataset.preset, sort: readAddress().sort }));
+    button.addEventListener('click', () => go({ ...readAddress(button.dataset.preset), sort: readAddress().sort }));
   }
   window.addEventListener('hashchange', () => show());
   window.addEventListener('popstate', () => show());
@@ -158,6 +155,8 @@ showTheme();
 byId('theme').addEventListener('click', nextTheme);
 for (const link of document.querySelectorAll('a.jump')) link.addEventListener('click', jump);
 foldMatrix();
-readPayload().then(run).catch(error => {
+listenToCopies();
+makeCharts();
+inflated('payload').json().then(run).catch(error => {
   byId('shown').textContent = `The results cannot be read by this browser: ${error.message}`;
 });

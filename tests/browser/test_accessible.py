@@ -1,0 +1,53 @@
+"""axe finds nothing against WCAG 2.1, levels A and AA, in any view, theme or width."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from browser.visiting import Visitor
+from lossparity.record import Record
+from lossparity_reports.address import address
+from record_factory import record, result
+
+_RULES = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]},
+    "resultTypes": ["violations"],
+}
+
+
+def violations(page: Page, part: str = "html") -> list[str]:
+    """Return what axe finds in a part of a page as it stands: the rule, the element and what it says of it."""
+    found = Axe().run(page, part, _RULES).response["violations"]
+    return [
+        f"{rule['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary']}"
+        for rule in found
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("wide", [1280, 360])
+def test_axe_finds_nothing(visitor: Visitor, everything: Record, page_of_few: Path, theme: str, wide: int) -> None:
+    failing = next(r for r in everything.results if r.explained and r.worst)
+    page = visitor.open(page_of_few, "#q=label", wide=wide, color_scheme=theme)
+    page.get_by_role("button", name="Show all clauses").click()
+    for details in page.locator("summary").all():
+        details.click()
+    assert violations(page) == [], "the overview and a filtered list"
+    page.keyboard.press("?")
+    assert violations(page, "#help") == []
+    page.keyboard.press("Escape")
+    for check in (failing.check, "no such check"):
+        page.evaluate("where => { location.hash = where; }", address(check=check))
+        expect(page.locator("#check")).to_be_visible()
+        assert violations(page) == [], check
+
+
+def test_axe_would_find_something(visitor: Visitor) -> None:
+    page = visitor.open(record(result(1)))
+    page.evaluate("document.getElementById('theme').replaceChildren()")
+    assert [line.partition(":")[0] for line in violations(page)] == ["button-name"]
