@@ -149,6 +149,8 @@ def test_a_library_that_is_missing_in_one_version_is_told_apart_by_its_framework
     missing = Environment("jax.keras", False, {}, "No module named 'keras'")
     there = Environment("jax.keras", True, {"jax": "0.10.2", "keras": "3.15.1"})
     old = record("0.4.30", result(), others=[missing], left=[NotTested("jax.keras", "no keras", 5)])
+    refused = replace(old, results=[*old.results, result("jax.keras", "unavailable")])
+    assert named(refused, record("0.10.2", result()))[0].results[-1].backend == "jax.keras@0.4.30"
     got = together(old, record("0.10.2", result(), result("jax.keras"), others=[there]))
     assert [one.name for one in got.environments if not one.available] == ["jax.keras@0.4.30"]
     assert [one.what for one in got.summary.not_tested] == ["jax.keras@0.4.30"]
