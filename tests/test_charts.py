@@ -331,3 +331,48 @@ def test_numbers_of_the_factory_are_of_its_cases() -> None:
     case = factory.passing().cases[0]
     logits = np.array([float.fromhex(v) for v in case.inputs["logits"].values]).reshape(case.inputs["logits"].shape)
     assert case.logits == Span(5, float(np.abs(logits).max()), float(np.ptp(logits, axis=1).max()))
+
+
+def _rectangles(item: dict[str, Any], x: float = 0.0, y: float = 0.0) -> list[tuple[float, float, float]]:
+    """Return the bars of a drawn chart: where their panel is, and where in it they begin."""
+    found = []
+    for one in item.get("items", []):
+        if item.get("marktype") == "rect":
+            found.append((x, y, one["x"]))
+        elif "marktype" in one:
+            found += _rectangles(one, x, y)
+        else:
+            found += _rectangles(one, x + one.get("x", 0), y + one.get("y", 0))
+    return found
+
+
+def test_a_panel_stands_under_its_own_head_where_others_are_missing() -> None:
+    """Vega puts panels without data first; all others then stood under the heads of their neighbours."""
+    vl_convert = pytest.importorskip("vl_convert")
+    figure = histogram(
+        [
+            _result("a", "numpy", "float64", histogram=_counts(b0=3)),
+            _result("a", "numpy", "float32", histogram=_counts(b1=3, b2=3)),
+            _result("a", "torch", "float32", histogram=_counts(b3=1, b4=2, b5=1)),
+            _result("a", "torch", "float16", histogram=_counts(b6=1, b7=2, b8=1, b9=1)),
+        ]
+    )
+    assert figure is not None
+    drawn = _rectangles(vl_convert.vegalite_to_scenegraph(styled(figure.spec))["scenegraph"])
+    columns, rows = (sorted({place[n] for place in drawn}) for n in (0, 1))
+    bars = {(columns.index(x), rows.index(y)): 0 for x, y, _ in drawn}
+    for x, y, _ in drawn:
+        bars[columns.index(x), rows.index(y)] += 1
+    nothing = 1  # a bar of no height
+    assert bars == {(0, 0): 1, (1, 0): 2, (2, 0): nothing, (0, 1): nothing, (1, 1): 3, (2, 1): 4}
+
+
+def test_every_panel_is_told_something() -> None:
+    record = factory.everything()
+    results = [r for r in record.results if (r.backend, r.format) != ("torch", "float64")]
+    figures = [histogram(results), *against(results, record.cases)]
+    for figure in figures:
+        assert figure is not None
+        row = "row" if figure.id == "histogram" else "framework"
+        values = figure.spec["data"]["values"]
+        assert {(v[row], v["format"]) for v in values} == {(a[row], b["format"]) for a in values for b in values}

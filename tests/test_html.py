@@ -548,13 +548,3 @@ def test_every_cause_of_failures_has_its_command_and_weak_passes_have_none() -> 
     buttons = [given["data-copies"] for _, given in page.elements if given.get("class") == "copy scripted"]
     assert sorted(buttons) == sorted(g.command for g in groups.causes)
     assert all(command in page.by_id["causes"] for command in buttons)
-
-
-def test_of_versions_side_by_side_a_check_says_which_environment_its_commands_are_for(
-    browser: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "page.html"
-    html.write(_record(_failed(1, "negated", backend="torch@2.13.0")), path)
-    said = _dump(browser, tmp_path, path, "#check=s/c1/float32@torch@2.13.0").by_id["check"]
-    assert "in an environment of the version 2.13.0" in said
-    assert "lossparity show s/c1/float32@torch Copy" in said

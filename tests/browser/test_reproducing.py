@@ -86,3 +86,12 @@ def test_what_passes_has_its_commands_alone(visitor: Visitor, record: Record) ->
     page = visitor.open(record, address(check=check(8)))
     expect(page.locator("#check")).to_contain_text(f"lossparity show {check(8)} --script")
     expect(page.locator("#check")).not_to_contain_text("script of the value")
+
+
+def test_of_versions_side_by_side_it_says_which_environment_the_commands_are_for(visitor: Visitor) -> None:
+    page = visitor.open(
+        factory.record(failed(1, "negated", backend="torch@2.13.0")), address(check=check(1, "torch@2.13.0"))
+    )
+    expect(page.locator("#check")).to_contain_text("in an environment of the version 2.13.0")
+    copies = page.locator("#check [data-copies]").evaluate_all("all => all.map(e => e.dataset.copies)")
+    assert f"lossparity show {check(1)}" in copies

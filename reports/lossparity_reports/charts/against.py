@@ -87,10 +87,12 @@ def _figure(name: str, title: str, axis: str, bins: Mapping[tuple[str, str], dic
         if c.against == name and c.at <= HIGH
         for framework in dict.fromkeys(s.framework for s in series.values())
     ]
-    # The strip is named in the first column, outside of the panel.
+    # The strip is named in the first column, outside of the panel. Vega puts the panels of which it is told nothing
+    # first, under the heads of others, so that each is told something.
     marks += [
-        {"kind": "strip", "format": formats[0], "framework": name}
-        for name in dict.fromkeys(s.framework for s in series.values())
+        {"kind": "panel" if place else "strip", "format": fmt, "framework": framework}
+        for framework in dict.fromkeys(s.framework for s in series.values())
+        for place, fmt in enumerate(formats)
     ]
     points = [
         one

@@ -43,6 +43,13 @@ def histogram(results: Sequence[Result]) -> Figure | None:
         for place, (label, count) in enumerate(zip(_LABELS, numbers, strict=True))
         if count
     ]
+    # Vega puts the panels of which it is told nothing first, under the heads of others.
+    values += [
+        {"backend": backend, "row": line(backend), "format": fmt, "bin": _LABELS[0], "elements": 0, "share": 0.0}
+        for backend in backends
+        for fmt in formats
+        if (backend, fmt) not in counts
+    ]
     return Figure(
         "histogram",
         "Errors in ulp",

@@ -31,8 +31,8 @@ def panels(
 ) -> dict[str, Any]:
     """Return the specification of panels, a row a framework and a column a format.
 
-    A value is a `number` at x and y, of a `class` at x, a `cliff` at x, or names the `strip`; the first two have a
-    state, one of STATES, and a series.
+    A value is a `number` at x and y, of a `class` at x, a `cliff` at x, names the `strip`, or only asks for its
+    `panel`; the first two have a state, one of STATES, and a series.
     """
     frameworks = list(dict.fromkeys(s.framework for s in series.values()))
     rests = list(dict.fromkeys(s.rest for s in series.values()))
