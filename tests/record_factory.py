@@ -24,6 +24,7 @@ from lossparity.record import (
     NotTested,
     Record,
     Result,
+    Script,
     Span,
     Window,
     Worst,
@@ -363,6 +364,12 @@ def everything() -> Record:
         ),
         _unjudged(hostile, "numpy", "value", "unsupported", "declined", message=f"no {HOSTILE} here"),
         _unjudged(hostile, "torch.manual", "value", "unavailable", "declined", message="no such device"),
+    ]
+    value = f"{case.id}/{case.format}@torch"
+    record.scripts = [
+        Script(value, "value", "smoothing=K-1", f"# {value}#value {HOSTILE}\nimport sys\n\nsys.exit(1)\n"),
+        Script(f"{case.id}/float32@numpy", "value", "not-shifted", why=f"several calls are compared {HOSTILE}"),
+        Script(f"{case.id}/float32@torch.manual", "value", "manual-exp-overflow", "import sys\n\nsys.exit(1)\n"),
     ]
     return _finished(
         record,

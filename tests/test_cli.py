@@ -124,6 +124,27 @@ def test_a_merge_without_all_shards_is_incomplete_and_3() -> None:
     assert "This record is incomplete: shard 2 of 2 is missing." in Path("page.html").read_text()
 
 
+def test_versions_of_a_framework_are_merged_side_by_side_and_compared() -> None:
+    lossparity("run", "-b", "numpy", *TINY)
+    new = Path("lossparity-results/run.jsonl")
+    text = new.read_text()
+    (version,) = set(re.findall(r'"details":\{"numpy":"([^"]*)"', text))
+    old = re.sub(r'"details":\{"numpy":"[^"]*"', '"details":{"numpy":"1.0"', text).replace('"pass"', '"fail"')
+    Path("old.jsonl").write_text(old)
+    result = lossparity("merge", "--versions", str(new), "old.jsonl", "-o", "both.jsonl", "--page", "both.html")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert {one.backend for one in record.read(Path("both.jsonl")).results} == {"numpy@1.0", f"numpy@{version}"}
+    assert Path("both.html").read_text().index("numpy@1.0") < Path("both.html").read_text().index(f"numpy@{version}")
+    result = lossparity("compare", "both.jsonl", "both.jsonl", "--map", f"numpy@1.0=numpy@{version}")
+    assert (result.exit_code, f"numpy 1.0 → {version}" in result.stdout, "newly passing" in result.stdout) == (
+        0,
+        True,
+        True,
+    )
+    result = lossparity("show", f"worked-example/softmax/float64@numpy@{version}")
+    assert (result.exit_code, f"{version} is a version and no Python" in result.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("shard", ["0/4", "5/4", "x", ""])
 def test_what_is_no_shard_is_refused_before_anything_starts(shard: str) -> None:
     result = lossparity("run", "-b", "numpy", "--shard", shard)

@@ -344,6 +344,71 @@ def test_a_baseline_that_is_none_stops_the_run_before_it_begins() -> None:
     assert run("--baseline", "mine.yaml", "--fail-on", "grades").exit_code == 2
 
 
+def page(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+def test_a_comparison_may_have_a_page_with_what_changed_marked() -> None:
+    records = differing(grade="tight")
+    result = lossparity("compare", *records, "--html", "pages/changes.html")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-2:] == ["no regression", "page:   pages/changes.html"]
+    assert "Against base.jsonl: no regression, 0 fixed, 1 changed otherwise;" in page("pages/changes.html")
+    result = lossparity("compare", *records, "--html", "changes.html", "--fail-on", "grade")
+    assert result.exit_code == 1
+    assert "Against base.jsonl: 1 regressed, 0 fixed;" in page("changes.html")
+
+
+def test_the_page_of_a_part_that_is_compared_holds_all_of_new() -> None:
+    records = differing(grade="tight")
+    lossparity("compare", *records, "--case", "masks", "--html", "changes.html")
+    left_out = sum(not r.case.startswith("masks/") for r in many(200).results)
+    assert f"{left_out} of the 200 results on this page were left out of the comparison" in page("changes.html")
+
+
+def test_the_json_stays_json_where_a_page_is_written_too(written: Path) -> None:
+    result = lossparity("compare", str(written), str(written), "--json", "--html", "changes.html")
+    assert json.loads(result.stdout)["exit_code"] == 0
+    assert result.stderr == "page:   changes.html\n"
+
+
+def test_a_page_does_not_overwrite_a_record_and_one_that_cannot_be_written_is_wrong_use(written: Path) -> None:
+    before = written.read_bytes()
+    result = lossparity("compare", str(written), str(written), "--html", f"./{written.name}")
+    assert result.exit_code == 2
+    assert "base.jsonl is one of the records" in result.stderr
+    assert written.read_bytes() == before
+    result = lossparity("compare", str(written), str(written), "--html", "mine.yaml/changes.html")
+    assert result.exit_code == 2
+    assert "the page cannot be written" in result.stderr
+
+
+def test_the_page_of_a_record_may_be_written_again_beside_another() -> None:
+    base, new = differing(verdict="fail", grade="wrong")
+    assert lossparity("report", new, "--baseline", base, "-o", "changes.html").exit_code == 0
+    assert "Against base.jsonl: 1 regressed, 0 fixed;" in page("changes.html")
+    assert lossparity("report", new).exit_code == 0
+    assert "Against base.jsonl" not in page("report.html")
+
+
+def test_a_baseline_of_a_report_is_for_the_page_and_has_to_be_a_record(written: Path) -> None:
+    result = lossparity("report", str(written), "--baseline", str(written), "--format", "junit")
+    assert result.exit_code == 2
+    assert "--baseline marks the page" in result.stderr
+    result = lossparity("report", str(written), "--baseline", "mine.yaml")
+    assert result.exit_code == 2
+    assert "mine.yaml:1: not a lossparity record" in result.stderr
+    assert not Path("report.html").exists()
+
+
+def test_the_page_of_a_run_marks_what_changed_since_its_baseline() -> None:
+    baseline(verdict="fail", grade="wrong", cause="nan")
+    assert run("--baseline", "base.jsonl").exit_code == 0
+    assert "Against base.jsonl: no regression, 1 fixed;" in page("lossparity-results/report.html")
+    assert run().exit_code == 0
+    assert "Against base.jsonl" not in page("lossparity-results/report.html")
+
+
 def test_comparing_imports_no_framework(written: Path) -> None:
     program = (
         "import sys; from lossparity.cli import main\n"

@@ -133,3 +133,9 @@ def test_what_is_offered_with_a_slash_at_its_end_is_understood() -> None:
         result = CliRunner().invoke(main, ["list", "--cases", "mine.yaml", "--case", name])
         assert result.exit_code == 0
         assert result.stdout.startswith(name.rstrip("/"))
+
+
+def test_options_of_another_record_are_offered() -> None:
+    assert offered("compare --ht") == ["--html"]
+    for command in ("run", "report mine.yaml"):
+        assert offered(f"{command} --base") == ["--baseline"]

@@ -99,6 +99,15 @@ def test_a_workflow_to_copy_uses_what_there_is(name: str) -> None:
         main.commands[command].make_context(command, words)  # what is not an option, or its value, raises
 
 
+def test_the_workflow_of_versions_has_a_job_for_each_environment_of_tox() -> None:
+    listed = workflows()[".github/workflows/versions.yml"]["jobs"]["judge"]["strategy"]["matrix"]["version"]
+    files = {path.stem for path in (ROOT / "requirements").glob("versions-*.txt")}
+    assert {f"versions-{one}" for one in listed} == files
+    assert all(
+        f"`{one}`" in read("docs/ci.md") or f"`{one.removeprefix('versions')}`" in read("docs/ci.md") for one in files
+    )
+
+
 def test_the_page_of_ci_names_every_report() -> None:
     assert [name for name in report_names() if f"`{name}`" not in read("docs/ci.md")] == []
     assert [one for one in ("--junit FILE", "--badge FILE", "--github") if f"`{one}`" not in read("docs/ci.md")] == []

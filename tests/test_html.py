@@ -23,10 +23,11 @@ import pytest
 import record_factory as factory
 from lossparity.errors import UsageError
 from lossparity.formats import FORMATS
-from lossparity.record import Cause, Explained, Footer, Record, Result, Worst
+from lossparity.record import CaseLine, Cause, Explained, Footer, Record, Result, Script, Worst
 from lossparity_reports import html
 from lossparity_reports.address import address
-from lossparity_reports.choices import Chosen, Taken, tabulate
+from lossparity_reports.alone import alone
+from lossparity_reports.choices import Chosen, Taken, left_open, tabulate
 from lossparity_reports.figures import decimal
 from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
@@ -402,6 +403,7 @@ def _payload(page: Page) -> dict[str, Any]:
 
 def test_the_payload_holds_the_whole_record_but_what_the_charts_have() -> None:
     record = factory.everything()
+    record.results[0] = msgspec.structs.replace(record.results[0], verdict="fail", cause="nan")
     content = _payload(_page(record))
     cases = {(c["id"], c["format"]): c for c in content["cases"]}
     assert len(cases) == len(record.cases)
@@ -409,10 +411,14 @@ def test_the_payload_holds_the_whole_record_but_what_the_charts_have() -> None:
     assert record.footer is not None
     held = {key: cause.id for cause in record.footer.causes for key in cause.results}
     assert {c["id"]: c["said"] for c in content["causes"]} == {c.id: c.said for c in record.footer.causes}
+    odd, choosing = alone(record.results), {r.key for r in left_open(record.results)}
+    assert odd and choosing
     shared = 0
     for packed, result in zip(content["results"], record.results, strict=True):
         assert packed.pop("suite") == result.case.split("/")[0]
         assert packed.pop("diagnosis", None) == held.get(result.key)
+        only = packed.pop("only", [])
+        assert ("alone" in only, "open" in only) == (result.key in odd, result.key in choosing)
         if result.got is not None and isinstance(packed["got"]["exact"], str):
             whole = cases[result.case, result.format]["exact"][result.quantity][packed["got"]["exact"]]["values"]
             start = result.got.start
@@ -706,3 +712,79 @@ def test_an_empty_and_an_incomplete_record_open_without_complaint(browser: str, 
     record = dataclasses.replace(factory.everything(), footer=None)
     html.write(record, path)
     assert _dump(browser, tmp_path, path).by_id["shown"] == f"{len(record.results)} of {len(record.results)} results"
+
+
+def test_a_check_has_its_script_or_that_of_its_cause_or_the_reason_why_there_is_none(
+    browser: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    text = f"# {factory.HOSTILE}\nimport sys\n\nsys.exit(1)\n"
+    keys = _keys(1, 2)
+    record = _record(
+        _failed(1, "negated"),
+        _failed(2, "negated"),
+        _failed(3, "swapped"),
+        _failed(4, "other"),
+        _result(5, verdict="known", deviation="declared"),
+        _result(6, verdict="known", deviation="declared"),
+        _failed(7, "negated", backend="jax"),
+        _result(8),
+        causes=[Cause("negated", "", keys), Cause("swapped", "", _keys(3)), Cause("other", "", _keys(4))],
+    )
+    record.scripts = [
+        Script("s/c1/float32@torch", "value", "negated", text),
+        Script("s/c3/float32@torch", "value", "swapped", why=f"no source {factory.HOSTILE}"),
+        Script("s/c5/float32@torch", "value", "declared", text),
+    ]
+    html.write(record, path)
+    said = {}
+    for number in range(1, 9):
+        backend = "jax" if number == 7 else "torch"
+        page = _dump(browser, tmp_path, path, f"#check=s/c{number}/float32@{backend}")
+        said[number] = page.by_id["check"]
+        links = [given["href"] for tag, given in page.elements if tag == "a" and "/c1/" in given.get("href", "")]
+        if number in (1, 5):
+            assert text in [given["data-copies"] for _, given in page.elements if "data-copies" in given]
+            assert page.by_tag["pre"] == [" ".join(text.split())]
+            assert f"The script of the value, {text.count(chr(10))} lines" in page.by_tag["summary"]
+        else:
+            assert "pre" not in page.by_tag
+        if number == 2:
+            assert address(check="s/c1/float32@torch") in links
+    assert "simplest result of the same cause on this backend: s/c1/float32@torch" in said[2]
+    assert f"The record holds no script of the value: no source {factory.HOSTILE}." in said[3]
+    assert "The record holds no script of the value: it has those of some causes only." in said[4]
+    assert "simplest result of the same known deviation on this backend: s/c5/float32@torch" in said[6]
+    assert "it has those of some causes only" in said[7]
+    assert "script of the value" not in said[8] and "lossparity show s/c8/float32@torch --script" in said[8]
+
+
+def test_every_cause_of_failures_has_its_command_and_weak_passes_have_none() -> None:
+    record = _record(
+        _failed(1, "negated"),
+        _failed(2, "swapped", backend="torch+compile"),
+        _failed(3, "several"),
+        _result(4, grade="loose"),
+        causes=[
+            Cause("negated", "", _keys(1)),
+            Cause("swapped", "", _keys(2, backend="torch+compile")),
+            Cause("weak", "", _keys(4), failing=False),
+        ],
+    )
+    cases = {"clause": "S1", "operation": "softmax", "source": "", "input_hash": "", "about": "", "inputs": {}}
+    record.cases = [
+        CaseLine(id=f"s/c{n}", format="float32", keywords={}, exact={}, how=["2 calls"] * (n == 3), **cases)  # type: ignore[arg-type]
+        for n in (1, 2, 3)
+    ]
+    expected = {
+        "negated": "lossparity show 's/c1/float32@torch#value' --script",
+        "swapped": "lossparity show s/c2/float32@torch+compile",
+    }
+    groups = gather(record)
+    assert {g.name: g.command for g in groups.causes if g.name in expected} == expected
+    assert [g.command for g in groups.causes if g.name not in expected] == ["lossparity show s/c3/float32@torch"]
+    assert [g.command for g in groups.weak] == [""]
+    page = _page(record)
+    buttons = [given["data-copies"] for _, given in page.elements if given.get("class") == "copy scripted"]
+    assert sorted(buttons) == sorted(g.command for g in groups.causes)
+    assert all(command in page.by_id["causes"] for command in buttons)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 import oracle
 from conftest import need
 from lossparity.formats import FORMATS, Array
+from lossparity.framework import Unsupported
 from lossparity.model import Backend, Case, Declined, Outcome, Produced, Raised, Request
 from lossparity.record import Writer, read
 from lossparity.registry import registered
@@ -52,6 +56,15 @@ def optax() -> Iterator[Worker]:
 def scipy() -> Iterator[Worker]:
     """A worker of SciPy."""
     yield from started("numpy.scipy")
+
+
+def test_a_keras_before_3_is_said_not_to_be_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = ModuleType("keras")
+    old.__version__ = "2.15.0"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keras", old)
+    monkeypatch.delitem(sys.modules, "lossparity_backends.on_keras", raising=False)
+    with pytest.raises(Unsupported, match=r"Keras 2\.15\.0 has no keras.ops: Keras 3 is judged"):
+        importlib.import_module("lossparity_backends.on_keras")
 
 
 def variant(worker: Worker) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from lossparity.merging import Merged, merge
 from lossparity.model import Backend, Case, Grade
-from lossparity.record import Cause, Environment, Footer, Header, NotTested, Part, Record, Result, Writer, read
+from lossparity.record import Cause, Environment, Footer, Header, NotTested, Part, Record, Result, Script, Writer, read
 from lossparity.runner import Run, run
 from lossparity.sharding import Shard
 from lossparity.suite import built_in, load, select
@@ -247,3 +247,14 @@ def test_records_of_two_backends_are_one_with_both() -> None:
     assert got.header.started == "2026-01-01T00:00"
     assert [environment.name for environment in got.environments] == ["jax", "torch"]
     assert got.seconds == 3.0
+
+
+def test_of_scripts_of_the_same_cause_one_is_kept_and_written_before_the_last_line(tmp_path: Path) -> None:
+    parts = []
+    for number, case in ((1, "longer"), (2, "a")):
+        cause = Cause("bug", "said", [f"{case}/float32@torch#value"])
+        parts.append(record(result(case, "fail"), shard=f"{number}/2", causes=[cause], exit_code=1))
+        parts[-1].scripts = [Script(f"{case}/float32@torch", "value", "bug", f"print({case!r})")]
+    for given in (parts, parts[::-1]):
+        found = read(written(tmp_path, joined(*given)))
+        assert found.complete and found.scripts == [Script("a/float32@torch", "value", "bug", "print('a')")]

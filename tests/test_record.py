@@ -19,7 +19,7 @@ FULL = Path("/dev/full")
 
 def lines(record: Record) -> list[Line]:
     assert record.footer is not None
-    return [record.header, *record.environments, *record.cases, *record.results, record.footer]
+    return [record.header, *record.environments, *record.cases, *record.results, *record.scripts, record.footer]
 
 
 def write(path: Path, record: Record) -> Path:

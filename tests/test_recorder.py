@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lossparity.errors import UsageError
-from lossparity.record import Cause, Environment, Header, Line, NotTested, Result, encode, read
+from lossparity.record import Cause, Environment, Header, Line, NotTested, Result, Script, encode, read
 from lossparity.recorder import Account, Recorder, merged
 
 HEADER = Header(1, "0", "hash", "now", "pytest", "loose")
@@ -103,3 +103,15 @@ def test_a_failure_whose_process_said_nothing_has_a_cause_too() -> None:
     failed = result("a", "fail")
     (cause,) = merged([], [failed, result("b", "stale")])
     assert (cause.id, cause.results, cause.failing) == ("not-grouped", [failed.key], True)
+
+
+def test_of_the_scripts_of_several_processes_one_a_cause_is_in_the_record(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "run.jsonl")
+    told(recorder, HEADER, result("a", "fail"), result("longer", "fail"))
+    for case in ("longer", "a"):
+        cause = Cause("bug", "said", [f"{case}/float32@torch#value"])
+        script = Script(f"{case}/float32@torch", "value", "bug", f"print({case!r})")
+        recorder.account(Account([cause], [], {}, {}, [script]).to_json())
+    recorder.finish(1, complete=True)
+    found = read(tmp_path / "run.jsonl")
+    assert found.complete and found.scripts == [Script("a/float32@torch", "value", "bug", "print('a')")]

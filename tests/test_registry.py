@@ -192,6 +192,12 @@ def test_a_name_with_a_mode_a_device_or_a_python_is_asked_for_by_name(name: str)
         ("numpy*+*", "no backend matches 'numpy*+*'", "did you mean 'numpy'?"),
         ("jax*+compile", "no backend matches 'jax*+compile'", "did you mean 'jax'?"),
         ("torch@", "'torch@' names no Python", "as in torch@PATH/TO/python"),
+        (
+            "torch@2.13.0+cpu",
+            "2.13.0+cpu is a version and no Python",
+            "write torch where torch 2.13.0+cpu is installed",
+        ),
+        ("jax*@0.4.30,optax-0.2.8", "0.4.30,optax-0.2.8 is a version", "or jax*@PATH/TO/python"),
     ],
 )
 def test_what_is_no_backend_is_refused_with_a_suggestion(pattern: str, message: str, hint: str) -> None:

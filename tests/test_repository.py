@@ -52,25 +52,38 @@ def tox() -> configparser.ConfigParser:
     return config
 
 
-def pins() -> dict[str, Version]:
-    lines = [line for line in read("requirements/ci.txt").splitlines() if line and not line.startswith("#")]
-    found = {}
-    for requirement in map(Requirement, lines):
-        (only,) = requirement.specifier
-        assert only.operator == "==", f"{requirement} is no pin"
-        found[canonical(requirement.name)] = Version(only.version)
-    assert len(found) == len(lines), "a package is pinned twice"
+def pins(file: str = "ci.txt") -> dict[str, Version]:
+    """Return the pins of a file in requirements, and of those that it names."""
+    lines = [line for line in read(f"requirements/{file}").splitlines() if line and not line.startswith("#")]
+    found: dict[str, Version] = {}
+    for line in lines:
+        if line.startswith("-c "):
+            more = pins(line.removeprefix("-c "))
+        else:
+            requirement = Requirement(line)
+            (only,) = requirement.specifier
+            assert only.operator == "==", f"{requirement} is no pin"
+            more = {canonical(requirement.name): Version(only.version)}
+        assert not found.keys() & more.keys(), f"{file}: {line} is pinned twice"
+        found |= more
     return found
+
+
+VERSIONS = sorted(path.name for path in (ROOT / "requirements").glob("versions-*.txt"))
 
 
 def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def project() -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads(read("pyproject.toml"))["project"]
+    return found
+
+
 def ranges() -> list[Requirement]:
-    project: dict[str, Any] = tomllib.loads(read("pyproject.toml"))["project"]
-    extras = [r for name, listed in project["optional-dependencies"].items() if name != "all" for r in listed]
-    return [Requirement(r) for r in (*project["dependencies"], *extras)]
+    extras = [r for name, listed in project()["optional-dependencies"].items() if name != "all" for r in listed]
+    return [Requirement(r) for r in (*project()["dependencies"], *extras)]
 
 
 @pytest.mark.parametrize("command", [CONFORMANCE, TESTS])
@@ -107,7 +120,7 @@ def test_every_environment_takes_its_versions_from_the_pins() -> None:
         for line in config[section].get("deps", "").split("\n"):
             if line and not line.startswith(("-c ", "{")):
                 assert canonical(Requirement(line).name) in known, f"{section}: {line} is not pinned"
-                assert not Requirement(line).specifier, f"{section}: versions belong in requirements/ci.txt: {line}"
+                assert not Requirement(line).specifier, f"{section}: versions belong in requirements: {line}"
 
 
 @pytest.mark.parametrize("requirement", ranges(), ids=str)
@@ -115,8 +128,35 @@ def test_each_range_of_the_project_admits_its_pin(requirement: Requirement) -> N
     assert pins()[canonical(requirement.name)] in requirement.specifier
 
 
-def test_both_names_of_tensorflow_are_pinned_alike() -> None:
-    assert pins()["tensorflow"] == pins()["tensorflow-cpu"]
+@pytest.mark.parametrize("file", VERSIONS)
+def test_a_version_of_a_framework_pins_all_that_the_project_needs_within_its_ranges(file: str) -> None:
+    found, framework = pins(file), re.split(r"[-\d]", file)[1].removesuffix(".txt")
+    needed = {canonical(one.name): one.specifier for one in ranges()}
+    wanted = {canonical(Requirement(one).name) for one in project()["dependencies"]} | {framework}
+    assert wanted <= found.keys(), "these would be whatever is newest on the day"
+    assert [name for name in needed.keys() & found.keys() if found[name] not in needed[name]] == []
+    version = file.removeprefix(f"versions-{framework}").removesuffix(".txt")
+    assert found[framework] == (Version(version) if version else pins()[framework])
+
+
+def test_the_range_of_a_framework_begins_at_its_oldest_version_in_tox() -> None:
+    admitted = {canonical(one.name): one.specifier for one in ranges()}
+    for name in ("tensorflow", "jax"):
+        oldest = min(pins(file)[name] for file in VERSIONS if file.startswith(f"versions-{name}"))
+        assert f">={oldest}" == str(admitted[name])
+
+
+def test_each_version_of_a_framework_is_an_environment() -> None:
+    names: set[str] = set()
+    for section in tox().sections():
+        if found := re.fullmatch(r"testenv:(versions-\w+)\{(.*)\}", section):
+            names |= {f"{found[1]}{version}.txt" for version in found[2].split(",")}
+    assert names == set(VERSIONS)
+
+
+@pytest.mark.parametrize("file", ["ci.txt", *VERSIONS])
+def test_both_names_of_tensorflow_are_pinned_alike(file: str) -> None:
+    assert pins(file).get("tensorflow") == pins(file).get("tensorflow-cpu")
 
 
 def anchors(document: str) -> set[str]:

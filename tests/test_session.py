@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,15 @@ import os
 def softmax(logits):
     if logits.shape[-1] == 4:
         os._exit(7)
+    return logits * 2
+"""
+
+
+SLOW = """
+import time
+def softmax(logits):
+    if logits.shape[-1] > 1:
+        time.sleep(60)
     return logits * 2
 """
 
@@ -49,7 +60,7 @@ def test_in_any_order_it_finds_what_a_run_finds(tmp_path: Path) -> None:
     session = Session(planned, {NUMPY: len(checks) // 2, MANUAL: len(checks) // 2})
     following = [*checks[1:], None]
     found = [session.judge(*check, ahead) for check, ahead in zip(checks, following, strict=True)]
-    causes, left = session.close()
+    causes, left, _ = session.close()
     assert sorted((r for one in found for r in one.results), key=lambda r: r.key) == sorted(
         record.results, key=lambda r: r.key
     )
@@ -65,12 +76,13 @@ def test_a_function_has_a_name_of_its_own_in_the_record(wrong: Run) -> None:
     session = Session(wrong, {backend: 1}, "test_loss.softmax")
     question = next(q for q, _ in asked(wrong) if q.first.shape[-1] != 4)
     found = session.judge(question, backend)
-    causes, _ = session.close()
+    causes, _, scripts = session.close()
     name = "numpy.test_loss.softmax"
     assert {one.check for one in found.results} == {f"{question.case.id}/{question.format}@{name}"}
     assert {one.backend for one in found.results} == {name}
     failed = {one.key for one in found.results if one.verdict == "fail"}
     assert failed and {key for cause in causes for key in cause.results} == failed
+    assert {(one.key, bool(one.text)) for one in scripts} == {(cause.results[0], True) for cause in causes}
 
 
 def test_five_like_deaths_stop_a_backend_and_the_rest_is_not_tested(wrong: Run) -> None:
@@ -79,11 +91,13 @@ def test_five_like_deaths_stop_a_backend_and_the_rest_is_not_tested(wrong: Run) 
     assert len(deadly) == 7
     session = Session(wrong, {backend: 7}, "wrong")
     found = [session.judge(question, backend) for question in deadly]
-    causes, left = session.close()
+    causes, left, scripts = session.close()
     assert [one.results[0].verdict if one.results else "" for one in found] == ["crash"] * 5 + ["", ""]
     assert "stopped after 5 like deaths in a row" in found[-1].stopped
     assert [(one.what, one.checks) for one in left] == [("numpy.wrong", 2)]
-    assert causes
+    assert causes and len(scripts) == 1 and scripts[0].text, (
+        "a child that died is started again to say how it is called"
+    )
 
 
 def test_a_backend_that_is_not_there_is_not_tested() -> None:
@@ -91,9 +105,25 @@ def test_a_backend_that_is_not_there_is_not_tested() -> None:
     planned = Run([absent], cases("softmax/one-row"))
     session = Session(planned, {absent: 4})
     found = [session.judge(*one) for one in asked(planned)]
-    _, left = session.close()
+    _, left, _ = session.close()
     assert [one.results for one in found] == [[]] * 4 and all("cuda" in one.stopped for one in found)
     assert left == [NotTested("numpy:cuda", found[0].stopped, 1)] * 4
+
+
+def test_a_session_that_is_closed_does_not_wait_for_what_is_under_way(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    cases_of = cases("softmax/one-class", "softmax/ten-thousand")
+    planned = replace(plan(Wanted(Target(f"{tmp_path / 'slow.py'}:softmax", "softmax"), cases_of)), beside=None)
+    (backend,) = planned.backends
+    questions = {question.first.shape[-1]: question for question, _ in asked(planned)}
+    quick = questions.pop(1)
+    session = Session(planned, {backend: 2}, "slow")
+    found = session.judge(quick, backend, (next(iter(questions.values())), backend))
+    began = time.monotonic()
+    causes, _, scripts = session.close()
+    assert time.monotonic() - began < 20, "the call under way takes a minute"
+    assert found.results[0].verdict == "fail" and len(causes) == 1
+    assert [(one.text, one.why) for one in scripts] == [("", "the session is over")]
 
 
 def test_a_function_that_cannot_be_used_is_refused(tmp_path: Path) -> None:

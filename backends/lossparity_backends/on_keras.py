@@ -25,6 +25,9 @@ __all__ = ["OnKeras"]
 
 Tensor = Any
 
+if not hasattr(keras, "ops"):
+    raise Unsupported(f"Keras {keras.__version__} has no keras.ops: Keras 3 is judged")
+
 _REDUCTIONS = {"none": "none", "sum": "sum", "mean": "sum_over_batch_size"}
 
 

@@ -115,7 +115,7 @@ class Array:
         """Return the exact values: binary64 for a floating format, the integers themselves otherwise."""
         if self.format == "bfloat16":
             with np.errstate(invalid="ignore"):  # of signalling NaN
-                return np.asarray(np.asarray(self.data.astype("<u4") << 16).view("<f4"), dtype=np.float64)
+                return np.asarray(np.asarray(self.data.astype("<u4") << np.uint32(16)).view("<f4"), dtype=np.float64)
         return np.asarray(self.data, dtype=np.float64) if self.format in FORMATS else self.data
 
     @property

@@ -17,7 +17,8 @@ from lossparity.known import Deviation, apply
 from lossparity.lines import result_line
 from lossparity.model import Backend, Grade, Outcome, Verdict
 from lossparity.plans import Finding, Question
-from lossparity.record import Appends, Cause, Choice, Footer, NotTested, Result
+from lossparity.record import Appends, Cause, Choice, Footer, NotTested, Result, Script
+from lossparity.reproducing.recorded import Recorded
 from lossparity.spec import CLAUSES
 from lossparity.target.supports import NOT_DECLARED
 from lossparity.workers import Worker, WorkerStopped
@@ -161,6 +162,7 @@ class Judged:
     _concerning: dict[Backend, list[Deviation]] = field(default_factory=dict)
     _left: Counter[tuple[str, str]] = field(default_factory=Counter)
     _gathered: dict[Backend, _Gathered] = field(default_factory=dict)
+    _recorded: Recorded = field(default_factory=Recorded)
 
     def take(
         self, question: Question, backend: Backend, worker: Worker, outcomes: list[Outcome] | WorkerStopped
@@ -186,6 +188,8 @@ class Judged:
             line = result_line(question, backend, finding, outcomes[0], deviation, explained, both, _zeroed(finding))
             lines.append(line)
             _gather(gathered, question, finding, line, explained)
+            if finding.verdict.failing or finding.verdict is Verdict.KNOWN:
+                self._recorded.keep(question, backend, worker, finding, line, _simplicity(question))
             if finding.verdict.failing:
                 self.told(question, finding, line)
         self.writer.append(*lines)
@@ -197,6 +201,10 @@ class Judged:
         for (backend, reason), checks in self._left.items():
             self.summary.not_tested.append(NotTested(backend, reason, checks))
         self.summary.causes = [cause for gathered in self._gathered.values() for cause in gathered.causes(whole)]
+
+    def scripts(self) -> list[Script]:
+        """Write what the record holds of each cause and known deviation, once it is `finish`ed; workers are asked."""
+        return self._recorded.scripts(self.summary.causes)
 
     def _shared(self, question: Question, worker: Worker, flushed: bool) -> dict[str, str]:
         """Return how the framework's own function fails at a question, by quantity."""
@@ -213,7 +221,7 @@ class Judged:
 def _gather(
     gathered: _Gathered, question: Question, finding: Finding, line: Result, explained: tuple[Explained, ...]
 ) -> None:
-    simplicity = (question.first.data.size, len(question.case.keywords), _READABLE.index(question.format))
+    simplicity = _simplicity(question)
     if finding.verdict is Verdict.PASS:
         gathered.passing |= diagnosis.features(question)
     if finding.verdict.failing:
@@ -223,6 +231,10 @@ def _gather(
         )
     elif finding.verdict is Verdict.PASS and line.grade == Grade.LOOSE.value:
         gathered.weak[line.zeroed].append((simplicity, line.key))
+
+
+def _simplicity(question: Question) -> tuple[int, ...]:
+    return question.first.data.size, len(question.case.keywords), _READABLE.index(question.format)
 
 
 def _zeroed(finding: Finding) -> bool:

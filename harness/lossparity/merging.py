@@ -10,6 +10,7 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 
@@ -26,9 +27,12 @@ from lossparity.record import (
     NotTested,
     Record,
     Result,
+    Script,
 )
 from lossparity.recorder import merged
+from lossparity.reproducing.recorded import fewest
 from lossparity.united import Given
+from lossparity.versions import natural
 
 __all__ = ["Merged", "merge"]
 
@@ -44,6 +48,7 @@ class Merged:
     cases: Sequence[CaseLine]
     results: Sequence[Result]
     agreements: Sequence[Agreement]
+    scripts: Sequence[Script]
     summary: Summary
     seconds: float
     notes: Sequence[str]
@@ -53,6 +58,14 @@ class Merged:
         """Whether every part is there, and came to its end."""
         return not self.header.incomplete
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Where each backend comes: in the order of the records, versions of one beside each other."""
+        names = list(dict.fromkeys(one.backend for one in self.results))
+        first = {plain: place for place, plain in reversed([*enumerate(map(_without_version, names))])}
+        names.sort(key=lambda name: (first[_without_version(name)], natural(name)))
+        return {name: place for place, name in enumerate(names)}
+
     def write(self, writer: Appends) -> None:
         """Write it as a record, each case before its results; one that is incomplete gets no last line."""
         writer.append(self.header, *self.environments)
@@ -61,8 +74,8 @@ class Merged:
         for one in self.results:
             theirs.get((one.case, one.format), []).append(one)
         for case in self.cases:
-            writer.append(case, *theirs[case.id, case.format])
-        writer.append(*alone, *self.agreements)
+            writer.append(case, *sorted(theirs[case.id, case.format], key=lambda one: self._places[one.backend]))
+        writer.append(*alone, *self.agreements, *self.scripts)
         if self.complete:
             writer.append(self.summary.footer(self.seconds))
 
@@ -85,7 +98,8 @@ def merge(records: Iterable[tuple[str, Record]]) -> Merged:
     summary.exit_code = _exit_code(summary, given, bool(lacking))
     header = _header(given, "; ".join(lacking))
     seconds = sum(one.record.footer.seconds for one in given if one.record.footer)
-    return Merged(header, environments, cases, results, united.agreements(given), summary, seconds, notes)
+    scripts = fewest((script for one in given for script in one.record.scripts), summary.causes)
+    return Merged(header, environments, cases, results, united.agreements(given), scripts, summary, seconds, notes)
 
 
 def _not_tested(given: Sequence[Given]) -> list[NotTested]:
@@ -161,6 +175,10 @@ def _exit_code(summary: Summary, given: Sequence[Given], lacking: bool) -> int:
     if lacking or summary.judged == 0 or 3 in theirs:
         return 3
     return 1 if failing or 1 in theirs else 0
+
+
+def _without_version(name: str) -> str:
+    return name.partition("@")[0]
 
 
 def _header(given: Sequence[Given], incomplete: str) -> Header:

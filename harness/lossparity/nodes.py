@@ -91,17 +91,18 @@ class Checks(pytest.Collector):
         counted = {renamed(str(backend), self.label): n for backend, n in self._collected.items()}
         least = {} if self.least is None else dict.fromkeys(counted, self.least)
         if self._asking is not None:
-            causes, left = self._asking.close()
+            causes, left, scripts = self._asking.close()
             self._asking = None
         elif self._refused is not None and self._untested:
-            causes, left = [], [NotTested(name, str(self._refused), self._untested[name]) for name in self._untested]
+            causes, scripts = [], []
+            left = [NotTested(name, str(self._refused), self._untested[name]) for name in self._untested]
             self._untested.clear()
         elif not self._begun:
-            causes, left = [], []
+            causes, left, scripts = [], [], []
         else:
             return
         self._begun = True
-        self.config.stash.setdefault(ACCOUNTS, []).append(Account(causes, left, counted, least).to_json())
+        self.config.stash.setdefault(ACCOUNTS, []).append(Account(causes, left, counted, least, scripts).to_json())
 
     def ask(self, item: Check) -> Asked:
         """Judge an item; the next of them is put to its worker meanwhile.

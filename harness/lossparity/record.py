@@ -33,6 +33,7 @@ __all__ = [
     "Part",
     "Record",
     "Result",
+    "Script",
     "Span",
     "Window",
     "Worst",
@@ -250,6 +251,30 @@ class Choice(msgspec.Struct, frozen=True):
     chosen: dict[str, int]
 
 
+class Script(msgspec.Struct, frozen=True, tag_field="kind", tag="script", omit_defaults=True):
+    """One result as a Python script that needs the framework and NumPy only; it exits with 1 where the result deviates.
+
+    It is the simplest result of a backend that `of` is about, the id of a cause or of a known deviation, of which a
+    script can be written. `text` is empty where there is none, and `why` then says the reason.
+    """
+
+    check: str
+    quantity: str
+    of: str
+    text: str = ""
+    why: str = ""
+
+    @property
+    def key(self) -> str:
+        """The key `check#quantity` of its result."""
+        return f"{self.check}#{self.quantity}"
+
+    @property
+    def backend(self) -> str:
+        """The backend that the check is put to."""
+        return self.check.partition("@")[2]
+
+
 class NotTested(msgspec.Struct, frozen=True):
     """Something that a run left out, with the reason and how many checks it is."""
 
@@ -269,7 +294,7 @@ class Footer(msgspec.Struct, frozen=True, tag_field="kind", tag="footer"):
     choices: list[Choice] = []
 
 
-Line = Header | Environment | CaseLine | Result | Agreement | Footer
+Line = Header | Environment | CaseLine | Result | Agreement | Script | Footer
 
 
 class _Stamp(msgspec.Struct, frozen=True):
@@ -293,6 +318,7 @@ class Record:
     cases: list[CaseLine] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     agreements: list[Agreement] = field(default_factory=list)
+    scripts: list[Script] = field(default_factory=list)
     footer: Footer | None = None
     broken: str = ""
 
@@ -417,5 +443,7 @@ def _add(record: Record, line: Line) -> None:
         record.results.append(line)
     elif isinstance(line, Agreement):
         record.agreements.append(line)
+    elif isinstance(line, Script):
+        record.scripts.append(line)
     elif isinstance(line, Footer):
         record.footer = line

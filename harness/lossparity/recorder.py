@@ -14,7 +14,8 @@ import msgspec
 
 from lossparity.judged import Summary
 from lossparity.model import Verdict
-from lossparity.record import CaseLine, Cause, Environment, Header, NotTested, Result, Writer, decode
+from lossparity.record import CaseLine, Cause, Environment, Header, NotTested, Result, Script, Writer, decode
+from lossparity.reproducing.recorded import fewest
 
 __all__ = ["Account", "Recorder", "merged"]
 
@@ -26,12 +27,14 @@ class Account(msgspec.Struct, frozen=True):
     """What a process says at its end: causes, what it did not test, and the checks that each backend was to be asked.
 
     `least` is the share of the must-results of a backend that has to be judged; a backend without is held to none.
+    `scripts` are those of what failed, and of known deviations.
     """
 
     causes: list[Cause]
     not_tested: list[NotTested]
     planned: dict[str, int]
     least: dict[str, float]
+    scripts: list[Script] = []
 
     def to_json(self) -> str:
         """Return it as text."""
@@ -95,6 +98,8 @@ class Recorder:
         said = [text for backend in sorted(whole & least.keys()) if (text := self._hardly(backend, least[backend]))]
         summary.exit_code = exit_code or (1 if said else 0)
         if self._writer:
+            if self.told:
+                self._writer.append(*fewest((s for one in self._accounts for s in one.scripts), summary.causes))
             if complete and self.told:
                 self._writer.append(summary.footer(time.monotonic() - self._began))
             self._writer.__exit__(None, None, None)
@@ -136,12 +141,17 @@ def merged(accounts: Iterable[Iterable[Cause]], failures: Iterable[Result]) -> l
     found: dict[tuple[str, bool, str], Cause] = {}
     for cause in (cause for account in accounts for cause in account):
         # Causes of different backends stay apart, as they do in a run.
-        key = cause.id, cause.failing, cause.results[0].rpartition("@")[2].rpartition("#")[0]
+        key = cause.id, cause.failing, _backend(cause.results[0])
         found[key] = _both(found[key], cause) if key in found else cause
     grouped = {key for cause in found.values() for key in cause.results}
     untold = [one.key for one in failures if Verdict(one.verdict).failing and one.key not in grouped]
     causes = [*found.values(), *([Cause(*_UNTOLD, untold)] if untold else [])]
     return sorted(causes, key=lambda c: (not c.failing, c.shared, c.id.startswith(_NAMELESS), -len(c.results)))
+
+
+def _backend(key: str) -> str:
+    # A backend of another environment is named NAME@PATH.
+    return key.partition("@")[2].rpartition("#")[0]
 
 
 def _both(one: Cause, other: Cause) -> Cause:

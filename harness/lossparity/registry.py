@@ -13,6 +13,7 @@ import fnmatch
 import importlib.metadata
 import importlib.util
 import re
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 import msgspec
 import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
 
 from lossparity.errors import UnavailableError, UsageError, suggest, suggest_file
 from lossparity.known import KINDS, TODO, Deviation
@@ -122,6 +124,7 @@ def resolve(patterns: Sequence[str]) -> tuple[list[Backend], set[str]]:
             raise UsageError(
                 f"{pattern!r} names no Python", hint="as in torch@PATH/TO/python; leave out @ for this one"
             )
+        _require_python(backend, pattern)
         if any(c in pattern.partition("@")[0] for c in "*?["):
             matched = _matched(backend, everything.values())
             if not matched:
@@ -147,6 +150,19 @@ def _matched(glob: Backend, everything: Iterable[Registered]) -> list[tuple[Back
         if fnmatch.fnmatchcase(entry.name, glob.implementation):
             found.append((replace(own, device=glob.device, mode=mode, python=glob.python), entry.available))
     return found
+
+
+def _require_python(backend: Backend, pattern: str) -> None:
+    """UsageError where a version stands in the place of an interpreter, as in records of several versions."""
+    version = backend.python.partition(",")[0]
+    try:
+        Version(version)
+    except InvalidVersion:
+        return
+    if not Path(backend.python).exists() and not shutil.which(backend.python):
+        plain, found = str(replace(backend, python="")), f"{backend.framework} {version}"
+        hint = f"write {plain} where {found} is installed, or {plain}@PATH/TO/python, a Python that has it"
+        raise UsageError(f"{pattern!r}: {backend.python} is a version and no Python", hint=hint)
 
 
 def _require_mode(backend: Backend, pattern: str) -> None:

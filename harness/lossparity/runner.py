@@ -184,6 +184,7 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
             progress(done, total, summary)
         judged.finish(whole=plan.shard is None)
         writer.append(*agreements.lines())
+        writer.append(*judged.scripts())
     summary.finish(
         plan.named,
         strict_known=plan.strict_known,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ from lossparity.judged import Judged, Summary
 from lossparity.lines import case_line
 from lossparity.model import Backend
 from lossparity.plans import Question
-from lossparity.record import Cause, Line, NotTested, Result
+from lossparity.record import Cause, Line, NotTested, Result, Script
 from lossparity.runner import Answers, Run, ask, introduce, prepare, workers_for
 from lossparity.workers import Worker, WorkerStopped
 
@@ -69,6 +69,7 @@ class Session:
         self._name, self._kept, self._summary = name, _Kept(), Summary()
         self._seen: set[tuple[str, str]] = set()
         self._questions: dict[tuple[str, str], Question] = {}
+        self._disturbed: set[Worker] = set()
         self._under_way: dict[_Key, Future[tuple[Worker, Answers]]] = {}
         self._threads: dict[Backend, tuple[Worker, ThreadPoolExecutor]] = {}
         with ExitStack() as stack:
@@ -94,29 +95,41 @@ class Session:
             self._put(*ahead)
         question = self._fresh(question)
         prepare(question)
-        self._under_way.pop(_key(question, backend))
         worker, ((_, outcomes),) = future.result()
+        self._under_way.pop(_key(question, backend))
         if (question.case.id, question.format) not in self._seen:
             self._seen.add((question.case.id, question.format))
             self._kept.append(case_line(question))
-        self._judged.take(question, backend, worker, outcomes)
+        try:
+            self._judged.take(question, backend, worker, outcomes)
+        except BaseException:
+            self._disturbed.add(worker)  # an answer of the framework's own function may be left in its pipe
+            raise
         stopped = str(outcomes) if isinstance(outcomes, WorkerStopped) else ""
         return Asked(self._lines(), question, stopped)
 
-    def close(self) -> tuple[list[Cause], list[NotTested]]:
-        """End the workers; return the causes of what failed, and what was not tested."""
-        for future in self._under_way.values():
-            future.cancel()
+    def close(self) -> tuple[list[Cause], list[NotTested], list[Script]]:
+        """End the workers; return the causes of what failed, what was not tested, and scripts of what failed."""
+        self._judged.finish(whole=False)
+        for (_, _, name), future in self._under_way.items():
+            if not future.cancel() and not future.done():
+                self._disturbed.add(self._worker(name))  # nobody waits for the answer
+        for worker in self._disturbed:
+            worker.stop("the session is over")
+        wait(self._under_way.values())
+        scripts = [msgspec.structs.replace(one, check=self._renamed(one.check)) for one in self._judged.scripts()]
         for worker, _ in self._threads.values():
             worker.stop("the session is over")
         self._stack.close()
-        self._judged.finish(whole=False)
         causes = [
             msgspec.structs.replace(cause, results=[self._renamed(key) for key in cause.results])
             for cause in self._summary.causes
         ]
         left = [msgspec.structs.replace(one, what=self._renamed(one.what)) for one in self._summary.not_tested]
-        return causes, left
+        return causes, left, scripts
+
+    def _worker(self, name: str) -> Worker:
+        return next(worker for backend, (worker, _) in self._threads.items() if str(backend) == name)
 
     def _renamed(self, text: str) -> str:
         return renamed(text, self._name)

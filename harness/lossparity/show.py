@@ -130,7 +130,7 @@ def reproduced(worker: Worker, backend: Backend, question: Question) -> Reproduc
         written = {} if isinstance(shown.outcome, Declined) else worker.written(question.request(backend))
     except WorkerStopped as stopped:
         raise UsageError(f"the call cannot be written as a script: {stopped}", where=str(backend)) from None
-    return Reproduced(question, backend, shown.outcome, shown.findings, dict(worker.details), written, shown.flushed)
+    return Reproduced(question, backend, shown.findings, written, shown.flushed, shown.outcome, dict(worker.details))
 
 
 def _answer(worker: Worker, backend: Backend, question: Question) -> Shown:

@@ -13,7 +13,9 @@ from lossparity.agreement import both
 from lossparity.errors import UsageError
 from lossparity.model import Verdict
 from lossparity.record import Agreement, CaseLine, Environment, Line, Part, Record, Result, encode
+from lossparity.sameness import same_answer
 from lossparity.spec import CLAUSES, FORMAT_ALIASES
+from lossparity.versions import Natural, natural
 
 __all__ = ["Given", "agreements", "alike", "cases", "environments", "results"]
 
@@ -38,7 +40,7 @@ class Given:
         said = hashlib.sha256(record.broken.encode())
         end = [record.footer] if record.footer else []
         lines: Iterator[Line] = chain(
-            [record.header], record.environments, record.cases, record.results, record.agreements, end
+            [record.header], record.environments, record.cases, record.results, record.agreements, record.scripts, end
         )
         for line in lines:
             said.update(encode(line).encode())
@@ -50,9 +52,9 @@ class Given:
         return self.record.header.shard
 
     @property
-    def order(self) -> tuple[int, list[str], str]:
+    def order(self) -> tuple[int, list[Natural], str]:
         """Where it comes among others, wherever it was given; of a run again, at the same place."""
-        return self.part.number if self.part else 0, sorted(self.backends), self.digest
+        return self.part.number if self.part else 0, sorted(map(natural, self.backends)), self.digest
 
     @cached_property
     def backends(self) -> frozenset[str]:
@@ -110,7 +112,7 @@ def environments(given: Sequence[Given]) -> tuple[list[Environment], list[str]]:
         for environment in one.record.environments:
             found[environment.name].append((one, environment))
     notes: list[str] = []
-    return [_environment(name, there, notes) for name, there in sorted(found.items())], notes
+    return [_environment(name, found[name], notes) for name in sorted(found, key=natural)], notes
 
 
 def _environment(name: str, there: list[tuple[Given, Environment]], notes: list[str]) -> Environment:
@@ -124,7 +126,7 @@ def _environment(name: str, there: list[tuple[Given, Environment]], notes: list[
             if key not in _MACHINE and here != other:
                 raise UsageError(
                     f"{name} is not the same in all records: {key} is {here} in {first.name}, {other} in {one.name}",
-                    hint="records of different versions are compared, not merged",
+                    hint="different versions are compared, not merged; --versions names each backend with its own",
                 )
     for key in _MACHINE:
         seen = sorted({environment.details[key] for _, environment in present if key in environment.details})
@@ -141,9 +143,11 @@ def cases(given: Sequence[Given]) -> list[CaseLine]:
     for one in given:
         for case in one.record.cases:
             there, known = found.setdefault((case.id, case.format), (one, case))
-            if (known.input_hash, known.exact) != (case.input_hash, case.exact):
+            if known.input_hash != case.input_hash or not same_answer(known, case):
                 what = f"{case.id} in {case.format} is not the same in {there.name} and {one.name}"
-                raise UsageError(what, hint=f"input hash {known.input_hash} and {case.input_hash}")
+                same = known.input_hash == case.input_hash
+                inputs = f"input hash {known.input_hash} and {case.input_hash}"
+                raise UsageError(what, hint="another answer is right to the same inputs" if same else inputs)
             # Where the text differs: any, but the same one in every order.
             found[case.id, case.format] = min((there, known), (one, case), key=lambda pair: encode(pair[1]))
     order = sorted(found, key=lambda key: (key[0], _FORMATS.index(key[1]) if key[1] in _FORMATS else -1, key[1]))

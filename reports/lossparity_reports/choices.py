@@ -11,7 +11,7 @@ from lossparity.spec import CLAUSES
 from lossparity_reports.address import address
 from lossparity_reports.summary import FAILING
 
-__all__ = ["Chosen", "Table", "Taken", "Under", "tabulate"]
+__all__ = ["Chosen", "Table", "Taken", "Under", "left_open", "tabulate"]
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,21 @@ class Table:
 
 def tabulate(results: Sequence[Result]) -> Table:
     """Tabulate the choices of results by clause and backend, the backends in the order of the record."""
-    # A gradient is left open wherever the value is a choice: it fits the first that is permitted, or several.
-    values = [r for r in results if r.quantity == "value"]
-    # Where one backend had a choice all had: a result without one is then none of what is permitted.
-    left_open = {_asked(r) for r in values if r.choice}
     by_clause: dict[str, list[Result]] = {}
-    for result in values:
-        if _asked(result) in left_open:
-            by_clause.setdefault(result.clause, []).append(result)
+    for result in left_open(results):
+        by_clause.setdefault(result.clause, []).append(result)
     present = {r.backend for theirs in by_clause.values() for r in theirs}
     backends = tuple(b for b in dict.fromkeys(r.backend for r in results) if b in present)
     return Table(backends, tuple(_under(clause, by_clause[clause], backends) for clause in sorted(by_clause)))
+
+
+def left_open(results: Sequence[Result]) -> list[Result]:
+    """Return the values of which a clause permits several, also those that are none of these."""
+    # A gradient is left open wherever the value is a choice: it fits the first that is permitted, or several.
+    values = [r for r in results if r.quantity == "value"]
+    # Where one backend had a choice all had: a result without one is then none of what is permitted.
+    choosing = {_asked(r) for r in values if r.choice}
+    return [r for r in values if _asked(r) in choosing]
 
 
 def _asked(result: Result) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from lossparity.record import CaseLine, Record, Result
 from lossparity_reports.address import address
 from lossparity_reports.causes import Found, found
+from lossparity_reports.commands import Commands
 from lossparity_reports.figures import decimal, short
 from lossparity_reports.summary import FAILING, is_weak
 
@@ -26,7 +27,7 @@ class Group:
     """Some results of one name: how many, of which backends and origins, the simplest one and where it is shown.
 
     Of a cause, `near` is how near the explanation comes to that one in ulp, `advice` what judges by its convention, and
-    `shared` whether the framework's own function fails at all of them too.
+    `shared` whether the framework's own function fails at all of them too. `command` repeats the simplest failure.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Group:
     advice: str = ""
     shared: bool = False
     example_key: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,15 @@ def gather(record: Record) -> Groups:
         groups = [_group(key, theirs, first[key], parts(first[key])) for key, theirs in named.items()]
         return tuple(sorted(groups, key=lambda g: (*_blame(g), -g.count)))
 
+    plain = {(case.id, case.format) for case in record.cases if not case.how}
+    commands = Commands.of(record)
+
+    def repeated(group: Group, example: Result) -> Group:
+        script = commands.script(example) if (example.case, example.format) in plain else ""
+        return replace(group, command=script or commands.again(example))
+
     known = found(record)
+    by_key = {r.key: r for r in results}
     held = {r.key: one.cause.id for one in known for r in one.results}
     failing = [r for r in results if r.verdict in FAILING]
     deviating = [r for r in results if r.verdict in ("known", "stale")]
@@ -104,13 +114,16 @@ def gather(record: Record) -> Groups:
             _failure(r, held.get(r.key, ""))
             for r in sorted(failing, key=lambda r: (r.origin not in BLAMED, simplest(r)))[:_MOST_FAILURES]
         ),
-        causes=(
-            *_of_causes(one for one in known if one.cause.failing),
-            *grouped(
-                (r for r in failing if r.key not in held),
-                lambda r: r.cause or r.message or "no diagnosis",
-                lambda r: {**_said(r), "verdict": "failing"},
-            ),
+        causes=tuple(
+            repeated(group, by_key[group.example_key])
+            for group in (
+                *_of_causes(one for one in known if one.cause.failing),
+                *grouped(
+                    (r for r in failing if r.key not in held),
+                    lambda r: r.cause or r.message or "no diagnosis",
+                    lambda r: {**_said(r), "verdict": "failing"},
+                ),
+            )
         ),
         deviations=grouped(deviating, lambda r: r.deviation or "no id", lambda r: {"deviation": r.deviation}),
         weak=(

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from lossparity.record import Record
 from lossparity_reports import legend
+from lossparity_reports.against import section
 from lossparity_reports.charts.section import numerics
 from lossparity_reports.choices import tabulate
 from lossparity_reports.groups import gather
@@ -27,7 +28,19 @@ from lossparity_reports.summary import summarise
 __all__ = ["render", "write"]
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("numbers.js", "elements.js", "address.js", "list.js", "check.js", "keys.js", "charts.js", "start.js")
+_SCRIPTS = (
+    "numbers.js",
+    "elements.js",
+    "address.js",
+    "change.js",
+    "list.js",
+    "copy.js",
+    "reproduce.js",
+    "check.js",
+    "keys.js",
+    "charts.js",
+    "start.js",
+)
 
 
 def write(record: Record, path: Path) -> None:
@@ -54,6 +67,7 @@ def render(record: Record) -> str:
         summary=summarise(record),
         groups=gather(record),
         matrix=arrange(record.results),
+        against=section(record),
         choices=tabulate(record.results),
         numerics=charts,
         legend=legend,

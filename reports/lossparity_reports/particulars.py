@@ -12,6 +12,7 @@ from lossparity.formats import FORMATS
 from lossparity.record import CaseLine, Record, Result
 from lossparity.spec import CLAUSES
 from lossparity_reports.causes import Found
+from lossparity_reports.commands import Commands
 from lossparity_reports.figures import decimal, short
 from lossparity_reports.groups import BLAMED
 from lossparity_reports.legend import VERDICTS
@@ -71,8 +72,7 @@ def place(case: CaseLine | None) -> tuple[str, str]:
 
 def again(result: Result) -> str:
     """Return the command that shows a check again."""
-    target = f" --target {shlex.quote(result.api)}" if result.origin == "target" and result.api else ""
-    return f"lossparity show {shlex.quote(result.check)}{target}"
+    return Commands.alone(result).again(result)
 
 
 def headline(result: Result) -> str:

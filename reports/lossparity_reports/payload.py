@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -13,8 +14,12 @@ from lossparity.record import CaseLine, Record, Result
 from lossparity.spec import CLAUSES
 from lossparity_reports import legend
 from lossparity_reports.address import suite_of
+from lossparity_reports.alone import alone
 from lossparity_reports.causes import found
+from lossparity_reports.choices import left_open
+from lossparity_reports.commands import Commands
 from lossparity_reports.figures import digits
+from lossparity_reports.marks import marks
 from lossparity_reports.summary import FAILING
 
 __all__ = ["pack"]
@@ -25,10 +30,20 @@ def pack(record: Record) -> str:
     cases = {(c.id, c.format): c for c in record.cases}
     causes = found(record)
     named = {r.key: one.cause.id for one in causes for r in one.results}
+    changed = marks(record)
+    sets = {"alone": alone(record.results), "open": frozenset(r.key for r in left_open(record.results))}
     content = {
-        "results": [_result(r, cases.get((r.case, r.format)), named.get(r.key)) for r in record.results],
+        "results": [
+            _result(r, cases.get((r.case, r.format)), named.get(r.key))
+            | ({"only": only} if (only := [name for name, keys in sets.items() if r.key in keys]) else {})
+            | (changed.of_result(r) if changed else {})
+            for r in record.results
+        ],
+        "against": changed.for_script() if changed else None,
         "causes": [{"id": c.id, "said": c.said, "convention": c.convention} for c in (one.cause for one in causes)],
-        "cases": [msgspec.to_builtins(c) for c in record.cases],
+        "scripts": [msgspec.to_builtins(s) for s in record.scripts],
+        "commands": asdict(Commands.of(record)),
+        "cases": [msgspec.to_builtins(msgspec.structs.replace(c, logits=None)) for c in record.cases],
         "threshold": record.header.threshold,
         "vocabulary": {
             "failing": sorted(FAILING),

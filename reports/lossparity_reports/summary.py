@@ -134,10 +134,15 @@ def _notes(results: Sequence[Result], judged: int) -> tuple[str, ...]:
 
 
 def _warnings(record: Record, verdicts: Counter[str]) -> tuple[str, ...]:
-    said = Counter(record.footer.results if record.footer else {})
-    if not said or said == verdicts:
-        return ()
-    return (f"The record's last line counts {_plural(said.total(), 'result')}, the record holds {verdicts.total()}.",)
+    part, said = record.header.shard, Counter(record.footer.results if record.footer else {})
+    warnings = (
+        [f"This is {part}: what the others hold is not counted here. `lossparity merge` joins them."] if part else []
+    )
+    if said and said != verdicts:
+        warnings.append(
+            f"The record's last line counts {_plural(said.total(), 'result')}, the record holds {verdicts.total()}."
+        )
+    return tuple(warnings)
 
 
 def _counts(results: Sequence[Result], origins: tuple[str, ...]) -> tuple[Count, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lossparity.changes.aligning import Key, Pair, by_backend, paired
 from lossparity.changes.kinds import KINDS, Change, gone, kinds_of
 from lossparity.record import CaseLine, Header, Record, Result
+from lossparity.sameness import same_answer
 
 __all__ = ["Comparison", "compare"]
 
@@ -91,13 +92,15 @@ def _exact(record: Record) -> dict[str, CaseLine]:
     return {f"{case.id}/{case.format}": case for case in record.cases}
 
 
-def _unlike(key: Key, before: Result, after: Result, cases: tuple[Mapping[str, CaseLine], ...]) -> str:
+def _unlike(
+    key: Key, before: Result, after: Result, cases: tuple[Mapping[str, CaseLine], Mapping[str, CaseLine]]
+) -> str:
     """Say why two results cannot be compared; empty where they can."""
     if before.input_hash != after.input_hash:
         return "the inputs differ"
     check, quantity = key
-    right = [case.exact.get(quantity) for side in cases if (case := side.get(check))]
-    return "what is right differs" if len(right) == len(cases) and right[0] != right[1] else ""
+    one, other = (side.get(check) for side in cases)
+    return "what is right differs" if one and other and not same_answer(one, other, quantity) else ""
 
 
 def _settings(base: Record, new: Record, pair: Pair) -> Iterator[tuple[str, tuple[str, str]]]:

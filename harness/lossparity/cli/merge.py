@@ -21,18 +21,26 @@ from lossparity.errors import UsageError
     metavar="FILE",
     help="File that receives the record.",
 )
+@click.option(
+    "--versions",
+    "versioned",
+    is_flag=True,
+    help="Put runs of several versions of a framework side by side, each backend with its version: torch@2.13.0.",
+)
 @click.option("--page", "html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Its page too.")
-def merge(records: tuple[Path, ...], output: Path, html: Path | None) -> None:
-    """Join records of one suite: the shards of a run, or runs of several backends.
+def merge(records: tuple[Path, ...], output: Path, versioned: bool, html: Path | None) -> None:
+    """Join records of one suite: the shards of a run, runs of several backends, or of several versions of them.
 
     One of which a shard is missing is incomplete, and ends with 3.
     """
     from lossparity import console, record
     from lossparity.merging import merge as joined
+    from lossparity.versions import told_apart
 
     if output.resolve() in {given.resolve() for given in records}:
         raise UsageError(f"{output} is one of the records", hint="choose another --output")
-    merged = joined((str(given), record.read(given)) for given in records)
+    read = [(str(given), record.read(given)) for given in records]
+    merged = joined(told_apart(read) if versioned else read)
     with record.Writer(output) as writer:
         merged.write(writer)
     click.echo(console.summary(merged.summary))

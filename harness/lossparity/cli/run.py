@@ -42,7 +42,8 @@ from lossparity.errors import UsageError
     "--baseline",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="RECORD",
-    help="Compare the run with this record, as `lossparity compare` does; a regression makes the exit status 1.",
+    help="Compare the run with this record, as `lossparity compare` does, and mark on the page what changed; a "
+    "regression makes the exit status 1.",
 )
 @options.fail_on
 @click.option(
@@ -121,7 +122,9 @@ def run(
     if part:
         click.echo(f"shard {part.number} of {part.of}: `lossparity merge` joins the records of all")
     click.echo(f"record: {output / 'run.jsonl'}")
-    reports(output / "run.jsonl", {name: to for name, to in places.items() if to})
+    compared = regressed(output / "run.jsonl") if regressed else None
+    reports(output / "run.jsonl", {name: to for name, to in places.items() if to}, compared.mark if compared else None)
     click.echo(f"page:   {places['html']}")
-    status = regressed(output / "run.jsonl")
-    sys.exit(summary.exit_code or status)
+    if compared:
+        click.echo(compared.text())
+    sys.exit(summary.exit_code or (compared.exit_code if compared else 0))

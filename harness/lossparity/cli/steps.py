@@ -13,9 +13,10 @@ from lossparity.cli.endings import Unsound
 from lossparity.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lossparity.model import Backend, Case
+    from lossparity.record import Record
     from lossparity.reference import Remember
     from lossparity.suite import Suite
 
@@ -87,12 +88,17 @@ def page(record: Path, to: Path) -> Path:
     return to
 
 
-def reports(record: Path, places: Mapping[str, Path]) -> None:
-    """Write reports of a record, each to its place by its name; say so where the record is incomplete."""
+def reports(record: Path, places: Mapping[str, Path], mark: Callable[[Record], Record] | None = None) -> None:
+    """Write reports of a record, each to its place by its name; say so where the record is incomplete.
+
+    `mark` returns the record with what changed since another one.
+    """
     from lossparity import record as records
     from lossparity.registry import report_writer
 
     found = records.read(record)
+    if mark:
+        found = mark(found)
     for name, to in places.items():
         report_writer(name)(found, to)
     if not found.complete:

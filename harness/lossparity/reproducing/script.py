@@ -14,13 +14,13 @@ from typing import Any
 from lossparity import __version__
 from lossparity.errors import UsageError
 from lossparity.framework import COMPOSED, MANUAL, TARGET
-from lossparity.model import Backend, Outcome, Verdict
+from lossparity.model import Backend, Case, Outcome, Verdict
 from lossparity.plans import Finding, Question
 from lossparity.reproducing.literals import ROUND_BFLOAT16, inputs_code, values_comment
 from lossparity.reproducing.verdicts import Verdicts
 from lossparity.spec import CLAUSES, OPERATIONS
 
-__all__ = ["Reproduced", "script"]
+__all__ = ["Reproduced", "Scripted", "script", "unwritten"]
 
 _WHOSE = {
     COMPOSED: "The framework has no such call: lossparity's adapter makes it of the framework's primitives, as below.",
@@ -30,18 +30,16 @@ _WHOSE = {
 
 
 @dataclass(frozen=True, eq=False)
-class Reproduced:
-    """A check as it went: what was asked, what came back and was found, and how the child writes the call.
+class Scripted:
+    """A check of which a script is written: what was asked and found, and how the child writes the call.
 
-    `written` is the answer of `lossparity.source`, empty where the call is not offered; `details` is the child's
-    account of itself, and `flushed` its declared trait.
+    `written` is the answer of `lossparity.source`, empty where the call is not offered; `flushed` is the backend's
+    declared trait.
     """
 
     question: Question
     backend: Backend
-    outcome: Outcome
     findings: Sequence[Finding]
-    details: Mapping[str, str]
     written: Mapping[str, Any]
     flushed: bool
 
@@ -63,26 +61,37 @@ class Reproduced:
         return offered
 
 
-def script(about: Reproduced, quantity: str = "") -> str:
+@dataclass(frozen=True, eq=False)
+class Reproduced(Scripted):
+    """A check as it went: also what came back; `details` is the child's account of itself."""
+
+    outcome: Outcome
+    details: Mapping[str, str]
+
+
+def unwritten(case: Case, findings: Sequence[Finding]) -> UsageError | None:
+    """Return why no script of a case could show what was found; none where one can."""
+    if not case.plain:
+        said = "several calls are compared" if case.relation else "the inputs are arranged before the call"
+        return UsageError(f"{said}: that is not written as a script")
+    if any(finding.kind == "published" for finding in findings):
+        said = "the result is right, but not the figures printed in the case: no script can show that"
+        return UsageError(said, hint="`lossparity show` without --script shows them")
+    return None
+
+
+def script(about: Scripted, quantity: str = "") -> str:
     """Write the script of a check, for one quantity or both.
 
     UsageError where a script could not tell: nothing is offered, or the case's own printed figures are at fault.
     """
     findings = about.only(quantity)
-    case = about.question.case
-    if not case.plain:
-        said = "several calls are compared" if case.relation else "the inputs are arranged before the call"
-        raise UsageError(f"{said}: that is not written as a script", where=about.check)
-    if any(finding.kind == "published" for finding in findings):
-        raise UsageError(
-            "the result is right, but not the figures printed in the case: no script can show that",
-            where=about.check,
-            hint="`lossparity show` without --script shows them",
-        )
+    if refused := unwritten(about.question.case, findings):
+        raise UsageError(refused.message, where=about.check, hint=refused.hint)
     return "\n".join(_lines(about, findings)) + "\n"
 
 
-def _lines(about: Reproduced, findings: Sequence[Finding]) -> Iterator[str]:
+def _lines(about: Scripted, findings: Sequence[Finding]) -> Iterator[str]:
     verdicts = Verdicts(about.question, findings, about.flushed)
     inputs = inputs_code(about.question.case, dict(about.question.arrays))
     if all(finding.quantity != "gradient" for finding in findings):
@@ -112,7 +121,7 @@ def _lines(about: Reproduced, findings: Sequence[Finding]) -> Iterator[str]:
     yield "sys.exit(0 if all(results) else 1)"
 
 
-def _opening(about: Reproduced, findings: Sequence[Finding]) -> Iterator[str]:
+def _opening(about: Scripted, findings: Sequence[Finding]) -> Iterator[str]:
     clause, origin = CLAUSES[about.question.case.clause], about.written["origin"]
     alone = f"#{findings[0].quantity}" if len(findings) < len(about.question.quantities) else ""
     yield f"# {about.check}{alone}"
@@ -125,7 +134,7 @@ def _opening(about: Reproduced, findings: Sequence[Finding]) -> Iterator[str]:
     yield "# Exit status: 1 if the deviation is there, 0 if the result conforms."
 
 
-def _imports(about: Reproduced) -> Iterator[str]:
+def _imports(about: Scripted) -> Iterator[str]:
     phrases = about.written["phrases"]
     bfloat16 = phrases["bfloat16_imports"] if about.question.format == "bfloat16" else ()
     standard = [
@@ -143,7 +152,7 @@ def _imports(about: Reproduced) -> Iterator[str]:
     )
 
 
-def _code(about: Reproduced) -> Iterator[str]:
+def _code(about: Scripted) -> Iterator[str]:
     for text in about.written["code"]:
         if text.startswith(("def ", "@", "class ", "#")):
             yield ""
@@ -153,7 +162,7 @@ def _code(about: Reproduced) -> Iterator[str]:
         yield ""
 
 
-def _inputs(about: Reproduced, inputs: Mapping[str, str]) -> Iterator[str]:
+def _inputs(about: Scripted, inputs: Mapping[str, str]) -> Iterator[str]:
     phrases = about.written["phrases"]
     yield "# The inputs, exactly as they are in the format."
     for name, code in inputs.items():
@@ -163,7 +172,7 @@ def _inputs(about: Reproduced, inputs: Mapping[str, str]) -> Iterator[str]:
         yield f"{name} = {phrase.format(array=code)}"
 
 
-def _call(about: Reproduced, findings: Sequence[Finding]) -> Iterator[str]:
+def _call(about: Scripted, findings: Sequence[Finding]) -> Iterator[str]:
     written, phrases = about.written, about.written["phrases"]
     first = OPERATIONS[about.question.case.operation].first
     fill = {"first": first, **{key: written[key] for key in ("call", "function", "arguments")}}

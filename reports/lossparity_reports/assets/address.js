@@ -1,18 +1,18 @@
 // The state of the page is its address: `#key=value&…`. A link repeats the filter, the order and the open check.
-const KEYS = ['check', 'verdict', 'backend', 'suite', 'clause', 'format', 'origin', 'operation', 'quantity', 'deviation',
-  'diagnosis', 'cause', 'choice', 'message', 'q', 'sort'];
+const KEYS = ['check', 'verdict', 'change', 'only', 'backend', 'suite', 'clause', 'format', 'origin', 'operation', 'quantity',
+  'deviation', 'diagnosis', 'cause', 'choice', 'message', 'q', 'sort'];
 
-function readAddress() {
+function readAddress(text = location.hash.slice(1)) {
   const state = {};
-  for (const part of location.hash.slice(1).split('&')) {
+  for (const part of text.split('&')) {
     const cut = part.indexOf('='); // an id may hold further ones
     const key = part.slice(0, cut);
     if (cut < 1 || !KEYS.includes(key)) continue;
-    const text = part.slice(cut + 1);
+    const value = part.slice(cut + 1);
     try {
-      state[key] = decodeURIComponent(text);
+      state[key] = decodeURIComponent(value);
     } catch {
-      state[key] = text; // a stray % typed by hand
+      state[key] = value; // a stray % typed by hand
     }
   }
   return state;

@@ -1,7 +1,8 @@
 // One check: what was asked, who did it, what is right, what came, how far off, and what the others did.
-function makeCheck(data, words) {
+function makeCheck(data, words, changes) {
   const cases = new Map(data.cases.map(c => [c.id + '\n' + c.format, c]));
   const causes = new Map(data.causes.map(c => [c.id, c]));
+  const reproduced = makeReproducers(data, words);
   const byCheck = group(r => r.check), byCase = group(sameCase);
 
   function sameCase(r) {
@@ -60,21 +61,17 @@ function makeCheck(data, words) {
   }
 
   function asker(r) {
-    const target = r.origin === 'target' && r.api ? [' ', el('span', { class: 'nowrap' }, '--target'), ' ' + quoted(r.api)] : [];
     return el('section', {}, el('h3', {}, 'Who did it'), terms([
       ['backend', r.backend],
       ['API called', r.api && el('code', {}, r.api)],
       ['origin', [r.origin || 'not recorded', note(words.origins[r.origin || ''] || '')]],
       ['outcome', r.outcome],
       ['inputs’ hash', r.input_hash && el('code', {}, r.input_hash)],
-      ['again', [el('code', { class: 'command' }, 'lossparity show ' + quoted(r.check), target)]],
     ]));
   }
 
   // A record may come from a stranger: only an address of the web is a link.
   const linked = text => text.startsWith('https://') ? el('a', { href: text, rel: 'noreferrer' }, text) : el('code', {}, text);
-
-  const quoted = text => /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
   function inputs(r) {
     const c = caseOf(r);
@@ -171,7 +168,7 @@ function makeCheck(data, words) {
         ['remark', r.quantity === 'value' && c && c.remark],
         ...(permitted(r) || []),
       ].filter(([, value]) => value !== false)),
-      bounds(r), elements(r), others(r));
+      changes.beside(r), bounds(r), elements(r), others(r));
   }
 
   return {
@@ -181,9 +178,14 @@ function makeCheck(data, words) {
       byId('check').replaceChildren(
         el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),
         el('h1', { id: 'check-title', class: 'id', tabindex: '-1' }, breakable(r.check)),
-        el('p', {}, results.flatMap(x => [tag(x.verdict, `${x.quantity}: ${x.verdict}${x.grade ? ', ' + x.grade : ''}`), ' '])),
+        el('p', {}, results.flatMap(x => [tag(x.verdict, `${x.quantity}: ${x.verdict}${x.grade ? ', ' + x.grade : ''}`), ' ']), changes.goneTags(r.check)),
         el('div', { class: 'columns' }, asked(r), asker(r)),
-        ...results.map(quantity), inputs(r));
+        reproduced(results, caseOf(r)),
+        ...results.map(quantity), ...changes.drawGone(changes.goneOf(r.check)), inputs(r));
+    },
+    gone(results, place) {
+      byId('check').replaceChildren(el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),
+        el('h1', { id: 'check-title', class: 'id', tabindex: '-1' }, breakable(results[0].check)), ...changes.drawGone(results));
     },
     missing(id, place) {
       byId('check').replaceChildren(el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),

@@ -2,20 +2,22 @@
 const STEP = 200;
 const FIELDS = ['backend', 'suite', 'clause', 'format', 'origin', 'operation', 'quantity', 'deviation', 'diagnosis', 'cause', 'choice', 'message'];
 const NAMES = { diagnosis: 'cause', cause: 'kind' }; // where a filter is called otherwise than in the record
-const SELECTS = ['verdict', 'backend', 'suite', 'format', 'origin'];
+const SETS = new Map([['alone', 'one backend differs'], ['open', 'left open by the spec']]);
+const SELECTS = ['verdict', 'change', 'backend', 'suite', 'format', 'origin'];
 const COLUMNS = [
   ['verdict', 'verdict', ''], ['check', 'case', 'id'], ['backend', 'backend', ''], ['format', 'format', ''],
   ['quantity', 'quantity', ''], ['clause', 'clause', ''], ['grade', 'grade', ''], ['ulp', 'ulp', 'num'],
   ['bound_used', 'error / bound', 'num'], ['', 'cause, kind, message', 'text'],
 ];
 
-function makeList(data, words) {
+function makeList(data, words, changes) {
   const gravity = Object.keys(words.verdicts), grades = Object.keys(words.grades);
   const isWeak = r => r.verdict === 'pass' && r.grade === 'loose';
   const orders = {
     verdict: r => -gravity.indexOf(r.verdict), grade: r => r.grade ? grades.indexOf(r.grade) : -1,
-    ulp: r => r.ulp ?? -1, bound_used: r => r.bound_used ?? -1,
+    ulp: r => r.ulp ?? -1, bound_used: r => r.bound_used ?? -1, change: changes.place,
   };
+  const columns = changes.present ? [COLUMNS[0], ['change', 'change', ''], ...COLUMNS.slice(1)] : COLUMNS;
   const texts = new Map();
   const textOf = r => {
     if (!texts.has(r)) texts.set(r, [r.check, r.api, r.diagnosis, r.cause, r.message, r.deviation].join('\n').toLowerCase());
@@ -26,6 +28,8 @@ function makeList(data, words) {
   function matches(r) {
     const v = state.verdict;
     if (v === 'failing' ? !words.failing.includes(r.verdict) : v === 'weak' ? !isWeak(r) : v && r.verdict !== v) return false;
+    if (state.only && !(r.only || []).includes(state.only)) return false;
+    if (state.change && !changes.matches(r, state.change)) return false;
     if (FIELDS.some(field => state[field] !== undefined && state[field] !== (r[field] || 'none') && state[field] !== r[field])) return false;
     return !state.q || textOf(r).includes(state.q.toLowerCase());
   }
@@ -40,10 +44,11 @@ function makeList(data, words) {
   }
 
   function row(r) {
-    const verdict = isWeak(r) ? tag('weak', 'weak pass') : tag(r.verdict);
+    const word = isWeak(r) ? 'weak pass' : r.verdict;
+    const verdict = tag(isWeak(r) ? 'weak' : r.verdict, r.gone === undefined ? word : word + ' before');
     const said = [r.deviation, r.diagnosis, r.cause, r.message].filter(Boolean).join(' – ');
-    return el('tr', {},
-      td('', verdict),
+    return el('tr', { class: r.gone === undefined ? null : 'gone' },
+      td('', verdict), changes.present ? td('', changes.tags(r)) : '',
       rowHead('id', el('a', { href: addressOf({ ...state, check: r.check }), title: r.check }, breakable(r.case))),
       td('', [r.backend, r.origin && r.origin !== 'native' ? el('span', { class: 'origin' }, r.origin) : '']),
       td('', r.format), td('', r.quantity), td('', r.clause, (words.clauses[r.clause] || {}).text), td('', r.grade || '–'),
@@ -63,7 +68,7 @@ function makeList(data, words) {
     const down = (state.sort || '')[0] === '-', sorted = (state.sort || '').replace('-', '');
     const heads = byId('results').tHead.rows[0];
     const focused = [...heads.cells].findIndex(cell => cell.contains(document.activeElement));
-    heads.replaceChildren(...COLUMNS.map(([key, name, kind]) => {
+    heads.replaceChildren(...columns.map(([key, name, kind]) => {
       if (!key) return el('th', { scope: 'col', class: kind }, name);
       const is = key === sorted;
       // The first click on a measure shows the worst first.
@@ -74,9 +79,12 @@ function makeList(data, words) {
     if (focused >= 0) heads.cells[focused].firstElementChild.focus({ preventScroll: true });
   }
 
+  const selectOf = name => document.querySelector(`#filters select[name=${name}]`);
+
   function drawFilters() {
     for (const name of SELECTS) {
-      const select = document.querySelector(`#filters select[name=${name}]`);
+      const select = selectOf(name);
+      if (!select) continue; // that of changes, where there is no other record
       if (!select.options.length) fill(select, name);
       const wanted = state[name] || '';
       if (![...select.options].some(o => o.value === wanted)) select.append(el('option', { value: wanted }, wanted));
@@ -85,15 +93,19 @@ function makeList(data, words) {
     const search = document.querySelector('#filters input[name=q]');
     if (search.value !== (state.q || '')) search.value = state.q || ''; // leaves the cursor of whoever types alone
     for (const button of document.querySelectorAll('#filters [data-preset]')) {
-      const filtered = FIELDS.some(f => state[f]) || state.q;
-      button.setAttribute('aria-pressed', String(!filtered && (state.verdict || '') === button.dataset.preset));
+      const wanted = addressOf(readAddress(button.dataset.preset));
+      button.setAttribute('aria-pressed', String(wanted === addressOf({ ...state, check: '', sort: '' })));
     }
-    const chips = FIELDS.filter(f => state[f] && !SELECTS.includes(f));
+    const chips = ['only', 'change', ...FIELDS].filter(f => state[f] && !(SELECTS.includes(f) && selectOf(f)));
     byId('chips').replaceChildren(...chips.map(f =>
-      el('a', { href: addressOf({ ...state, [f]: '' }), title: 'Remove this filter' }, `${NAMES[f] || f}: ${state[f]} `, el('span', { 'aria-hidden': 'true' }, '×'))));
+      el('a', { href: addressOf({ ...state, [f]: '' }), title: 'Remove this filter' }, `${NAMES[f] || f}: ${f === 'only' && SETS.get(state[f]) || state[f]} `, el('span', { 'aria-hidden': 'true' }, '×'))));
   }
 
   function fill(select, name) {
+    if (name === 'change') {
+      select.append(el('option', { value: '' }, 'all'), ...changes.options(data.results).map(([value, text]) => el('option', { value }, text)));
+      return;
+    }
     const counts = new Map();
     for (const r of data.results) counts.set(r[name] || 'none', (counts.get(r[name] || 'none') || 0) + 1);
     const extra = name === 'verdict' ? [['failing', data.results.filter(r => words.failing.includes(r.verdict)).length],
@@ -108,13 +120,16 @@ function makeList(data, words) {
     drawMore,
     filter(next) {
       state = next;
-      found = ordered(data.results.filter(matches));
+      // What only the other record holds is a result of this one in no other list.
+      found = ordered([...data.results, ...(state.change ? changes.gone : [])].filter(matches));
     },
     draw() {
       drawn = 0;
       byId('results').tBodies[0].replaceChildren();
-      byId('shown').textContent = found.length
-        ? `${found.length} of ${data.results.length} results` : `No result matches; ${data.results.length} are there. Press “All” to see them.`;
+      const gone = found.filter(r => r.gone !== undefined).length;
+      const elsewhere = gone ? `${gone} that only the other record holds` : '';
+      const here = found.length > gone ? `${found.length - gone} of ${data.results.length} results` : '';
+      byId('shown').textContent = found.length ? [here, elsewhere].filter(Boolean).join(', and ') : `No result matches; ${data.results.length} are there. Press “All” to see them.`;
       drawFilters();
       drawHead();
       drawMore();

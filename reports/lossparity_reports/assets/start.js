@@ -45,7 +45,7 @@ function jump(event) { // inside the page, and without losing the filter that th
 }
 
 function run(data) {
-  const words = data.vocabulary, list = makeList(data, words), check = makeCheck(data, words);
+  const words = data.vocabulary, changes = makeChanges(data, words), list = makeList(data, words, changes), check = makeCheck(data, words, changes);
   const form = byId('filters'), search = form.elements.q, title = document.title;
   let shownFilter = null, scrolled = 0, at = -1;
 
@@ -70,8 +70,10 @@ function run(data) {
     if (state.check) {
       if (!overview.hidden) scrolled = window.scrollY;
       if (changed) list.draw();
-      const results = check.find(state.check);
-      results ? check.draw(results, place(state)) : check.missing(state.check, place(state));
+      const results = check.find(state.check), gone = changes.goneOf(state.check);
+      if (results) check.draw(results, place(state));
+      else if (gone.length) check.gone(gone, place(state));
+      else check.missing(state.check, place(state));
       at = list.found.findIndex(r => r.check === state.check);
       document.title = state.check + ' – lossparity';
       overview.hidden = true;
@@ -142,7 +144,7 @@ function run(data) {
     wait = setTimeout(() => { replaceAddress({ ...readAddress(), q: search.value }); show(); }, 120);
   });
   for (const button of form.querySelectorAll('[data-preset]')) {
-    button.addEventListener('click', () => go({ verdict: button.dataset.preset, sort: readAddress().sort }));
+    button.addEventListener('click', () => go({ ...readAddress(button.dataset.preset), sort: readAddress().sort }));
   }
   window.addEventListener('hashchange', () => show());
   window.addEventListener('popstate', () => show());
@@ -153,6 +155,7 @@ showTheme();
 byId('theme').addEventListener('click', nextTheme);
 for (const link of document.querySelectorAll('a.jump')) link.addEventListener('click', jump);
 foldMatrix();
+listenToCopies();
 makeCharts();
 inflated('payload').json().then(run).catch(error => {
   byId('shown').textContent = `The results cannot be read by this browser: ${error.message}`;

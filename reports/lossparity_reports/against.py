@@ -1,0 +1,196 @@
+"""The section that says what changed since another record: how much of each kind, and what differs around it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from lossparity.marked import Against, Moved, Side
+from lossparity.record import Header, Record, Result
+from lossparity_reports.address import address
+from lossparity_reports.figures import short
+from lossparity_reports.marks import CHANGED, FIXED, REGRESSED, Marks, marks
+from lossparity_reports.plain import line
+
+__all__ = ["Backend", "Fact", "Gone", "Section", "Sort", "section"]
+
+_MOST_GONE = 50
+_LONGEST = 300  # characters of a message
+
+
+@dataclass(frozen=True)
+class Sort:
+    """The results of one kind of change: its sign, how many, their address, and the worst of them before and after."""
+
+    sign: str
+    said: str
+    regression: bool
+    count: int
+    address: str
+    worst: str
+    worst_address: str
+    before: str
+    after: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something of both records; `differs` marks what ought to be the same."""
+
+    name: str
+    before: str
+    after: str
+    differs: bool = False
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What a backend is called in both records, and what is not the same in its environment."""
+
+    before: str
+    after: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A result that only BASE holds."""
+
+    key: str
+    address: str
+    before: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that the section says; of `gone`, what only BASE holds, at most 50 of `removed`.
+
+    `state` is regressed, changed, same or empty; `cells` is what the matrix says; `removed_address` lists what is gone.
+    """
+
+    name: str
+    state: str
+    sentence: str
+    notes: tuple[str, ...]
+    sorts: tuple[Sort, ...]
+    facts: tuple[Fact, ...]
+    backends: tuple[Backend, ...]
+    removed: int
+    removed_address: str
+    gone: tuple[Gone, ...]
+    cells: dict[tuple[str, str, str], list[tuple[str, str]]]
+
+
+def section(record: Record) -> Section | None:
+    """Return what to say of a record beside another one; None where it stands beside none."""
+    found = marks(record)
+    if found is None:
+        return None
+    against, signs = found.against, Counter(found.signs.values())
+    gone = [one for one in against.changes if one.after is None and one.before is not None]
+    return Section(
+        name=against.name,
+        state="regressed" if signs[REGRESSED] else "changed" if signs else "same" if against.compared else "empty",
+        sentence=_sentence(against, signs),
+        notes=_notes(against, record),
+        sorts=_sorts(found),
+        facts=_facts(against, record),
+        backends=tuple(map(_backend, against.sides)),
+        removed=len(gone),
+        removed_address=address(change=gone[0].kind) if gone else "",
+        gone=tuple(_gone(one, one.before) for one in gone[:_MOST_GONE] if one.before),
+        cells=found.cells,
+    )
+
+
+def _sentence(against: Against, signs: Counter[str]) -> str:
+    if not signs and not against.compared:
+        return f"Nothing could be compared with {against.name}."
+    told = [
+        f"{signs[REGRESSED]} regressed" if signs[REGRESSED] else "no regression",
+        f"{signs[FIXED]} fixed",
+        *([f"{signs[CHANGED]} changed otherwise"] if signs[CHANGED] else []),
+    ]
+    alike = f"{against.unchanged} of {against.compared} compared results did not change"
+    return f"Against {against.name}: {', '.join(told)}; {alike}."
+
+
+def _notes(against: Against, record: Record) -> tuple[str, ...]:
+    notes = [f"{against.name} is incomplete: {against.incomplete}."] if against.incomplete else []
+    if not record.complete:
+        notes.append("This record is incomplete: what it does not hold is missing, not removed.")
+    apart = len(record.results) - len(against.scope)
+    if apart:
+        notes.append(f"{apart} of the {len(record.results)} results on this page were left out of the comparison.")
+    return tuple(notes)
+
+
+def _sorts(found: Marks) -> tuple[Sort, ...]:
+    sorts = []
+    for kind in found.against.kinds:
+        changes = [one for one in found.against.changes if one.kind == kind.name]
+        if changes:
+            worst = changes[0]
+            result = worst.after or worst.before
+            assert result is not None
+            sorts.append(
+                Sort(
+                    sign=found.sign(kind.name),
+                    said=kind.said,
+                    regression=kind.regression,
+                    count=len(changes),
+                    address=address(change=kind.name),
+                    worst=result.key,
+                    worst_address=address(check=result.check),
+                    before=_told(worst.before),
+                    after=_told(worst.after),
+                    why=line(worst.reason or (worst.after.message if worst.after else ""), _LONGEST),
+                )
+            )
+    return tuple(sorts)
+
+
+def _told(result: Result | None) -> str:
+    """Say what a result was."""
+    if result is None:
+        return "none"
+    parts = [result.verdict, result.choice, result.cause, result.grade]
+    parts += [f"{short(result.ulp)} ulp"] if result.ulp is not None else []
+    parts += [f"{short(result.bound_used)} of the bound"] if result.bound_used is not None else []
+    return ", ".join(part for part in parts if part)
+
+
+def _facts(against: Against, record: Record) -> tuple[Fact, ...]:
+    def fact(name: str, was: str, now: str) -> Fact:
+        return Fact(name, was, now, differs=name in against.headers)
+
+    old, new = against.header, record.header
+    return (
+        fact("started", old.started, new.started),
+        fact("command", old.command, new.command),
+        fact("results", str(against.held), str(len(record.results))),
+        fact("complete", "no" if against.incomplete else "yes", "yes" if record.complete else "no"),
+        *([fact("part", _part(old), _part(new))] if old.shard or new.shard else []),
+        fact("lossparity", old.lossparity, new.lossparity),
+        fact("suite", old.suite_hash[:12], new.suite_hash[:12]),
+        fact("threshold", old.threshold, new.threshold),
+    )
+
+
+def _part(header: Header) -> str:
+    return str(header.shard) if header.shard else "all"
+
+
+def _backend(side: Side) -> Backend:
+    if not side.base or not side.new:
+        return Backend(side.base or "none", side.new or "none", "only there" if side.base else "only here")
+    said = [
+        f"{name} {was or '(none)'} \N{RIGHTWARDS ARROW} {now or '(none)'}" for name, (was, now) in side.differs.items()
+    ]
+    return Backend(side.base, side.new, ", ".join(said) or "the same environment")
+
+
+def _gone(one: Moved, before: Result) -> Gone:
+    return Gone(before.key, address(check=before.check), _told(before), one.reason)
