@@ -25,13 +25,13 @@ from lossparity.model import BINS
 from lossparity.record import Agreement, CaseLine, Record, Result, Span
 from lossparity_reports import html
 from lossparity_reports.charts import drawing
-from lossparity_reports.charts.against import EDGES, against
 from lossparity_reports.charts.agreement import agreement
 from lossparity_reports.charts.cliffs import cliffs
 from lossparity_reports.charts.drawing import bundle, draw
 from lossparity_reports.charts.figure import SERIES, Figure, Series, scale_of, styled
 from lossparity_reports.charts.histogram import histogram
 from lossparity_reports.charts.section import numerics
+from lossparity_reports.charts.sizes import EDGES, by_size
 
 
 def _result(case: str, backend: str = "torch", fmt: str = "float32", **changes: Any) -> Result:
@@ -87,7 +87,7 @@ def test_the_histogram_adds_up_the_elements_of_a_backend_and_format() -> None:
 
 def test_of_each_bin_the_largest_error_is_drawn_where_its_case_lies() -> None:
     cases = [_case("a", Span(2, 1.5, 2.0)), _case("b", Span(2, 2.5, 4.0)), _case("c", Span(300, 50.0, 99.0))]
-    figures = against(
+    figures = by_size(
         [
             _result("a", ulp=0.5),
             _result("b", ulp=2.0),
@@ -96,7 +96,7 @@ def test_of_each_bin_the_largest_error_is_drawn_where_its_case_lies() -> None:
         ],
         cases,
     )
-    assert [f.id for f in figures] == ["against-largest", "against-spread", "against-classes"]
+    assert [f.id for f in figures] == ["error-largest", "error-spread", "error-classes"]
     drawn = {(v["x"], v["y"], v["state"]) for v in _values(figures[0], kind="number")}
     assert drawn == {(2.5, 2.0, "pass"), (50.0, 40.0, "pass")}
     assert {(v["x"], v["y"]) for v in _values(figures[1], kind="number")} == {(2.0, 1.5), (4.0, 2.0), (99.0, 40.0)}
@@ -109,7 +109,7 @@ def test_of_each_bin_the_largest_error_is_drawn_where_its_case_lies() -> None:
 def test_failures_known_deviations_and_wrong_classes_are_drawn_apart() -> None:
     cases = [_case("a", Span(2, 2.0, 2.0))]
     figure = _only(
-        against(
+        by_size(
             [
                 _result("a", ulp=1.0),
                 _result("a", ulp=9.0, verdict="fail", quantity="gradient"),
@@ -121,7 +121,7 @@ def test_failures_known_deviations_and_wrong_classes_are_drawn_apart() -> None:
             ],
             cases,
         ),
-        "against-largest",
+        "error-largest",
     )
     drawn = {(v["backend"], v["kind"], v["state"], v.get("y")) for v in _values(figure) if "state" in v}
     assert drawn == {
@@ -140,7 +140,7 @@ def test_failures_known_deviations_and_wrong_classes_are_drawn_apart() -> None:
 
 @pytest.mark.parametrize("number", [0.0, 1e308, 5e-324])
 def test_what_is_beyond_the_axes_is_drawn_at_their_ends(number: float) -> None:
-    (figure, *_) = against([_result("a", ulp=number)], [_case("a", Span(1, number, 0.0))])
+    (figure, *_) = by_size([_result("a", ulp=number)], [_case("a", Span(1, number, 0.0))])
     (point,) = _values(figure, kind="number")
     assert point["x"] == point["y"] == (1e6 if number > 1 else 0.1)
     assert draw(figure.spec).startswith("<svg ")
@@ -176,7 +176,7 @@ def test_rules_are_drawn_for_the_formats_that_are_there() -> None:
     cases = [_case("a", Span(9, 3.0, 3.0), fmt) for fmt in ("float16", "bfloat16")]
     rules = {
         (v["format"], v["short"], v["x"])
-        for v in _values(_only(against(results, cases), "against-classes"), kind="cliff")
+        for v in _values(_only(by_size(results, cases), "error-classes"), kind="cliff")
     }
     # bfloat16's largest number is no number of classes.
     assert rules == {
@@ -241,7 +241,7 @@ def test_a_record_older_than_spans_and_agreement_has_the_histogram_alone() -> No
 def test_every_figure_is_drawn_with_a_table_and_a_specification_for_the_browser() -> None:
     section = numerics(factory.everything())
     ids = [figure.id for figure, _ in section.figures]
-    assert ids == ["histogram", "against-largest", "against-spread", "against-classes", "agreement"]
+    assert ids == ["histogram", "error-largest", "error-spread", "error-classes", "agreement"]
     specs = json.loads(gzip.decompress(base64.b64decode(section.specs)))
     assert list(specs) == ids
     for figure, svg in section.figures:
@@ -265,7 +265,7 @@ def test_names_stay_text_in_drawings_and_specifications() -> None:
         and "\x00" not in svg
         and "\N{RIGHT-TO-LEFT OVERRIDE}" not in svg
     )
-    for one in against([_result("a", name, ulp=1.0)], [_case("a", Span(2, 1.0, 1.0))]):
+    for one in by_size([_result("a", name, ulp=1.0)], [_case("a", Span(2, 1.0, 1.0))]):
         assert "<script" not in draw(one.spec)
     # An expression is code, even where it is interpreted: none is made of what a record says.
     spec = json.dumps({key: value for key, value in figure.spec.items() if key != "data"})

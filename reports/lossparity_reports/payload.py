@@ -43,7 +43,7 @@ def pack(record: Record) -> str:
         "causes": [{"id": c.id, "said": c.said, "convention": c.convention} for c in (one.cause for one in causes)],
         "scripts": [msgspec.to_builtins(s) for s in record.scripts],
         "commands": asdict(Commands.of(record)),
-        "cases": [msgspec.to_builtins(c) for c in record.cases],
+        "cases": [msgspec.to_builtins(msgspec.structs.replace(c, logits=None)) for c in record.cases],
         "threshold": record.header.threshold,
         "vocabulary": {
             "failing": sorted(FAILING),

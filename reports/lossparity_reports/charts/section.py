@@ -10,11 +10,11 @@ import msgspec
 from markupsafe import Markup
 
 from lossparity.record import Record
-from lossparity_reports.charts.against import against
 from lossparity_reports.charts.agreement import agreement
 from lossparity_reports.charts.drawing import ABSENT, bundle, draw
 from lossparity_reports.charts.figure import Figure, formats_of, styled
 from lossparity_reports.charts.histogram import histogram
+from lossparity_reports.charts.sizes import by_size
 
 __all__ = ["Section", "numerics"]
 
@@ -39,7 +39,7 @@ def numerics(record: Record) -> Section:
     """Make the section; it has no figures where there is nothing to draw."""
     results = record.results
     order = list(dict.fromkeys(r.backend for r in results))
-    found = [histogram(results), *against(results, record.cases), agreement(record.agreements, order)]
+    found = [histogram(results), *by_size(results, record.cases), agreement(record.agreements, order)]
     figures = [figure for figure in found if figure is not None]
     packed = bundle() if figures else b""
     drawn = [(figure, Markup(draw(figure.spec))) for figure in figures]

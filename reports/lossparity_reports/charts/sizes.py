@@ -21,7 +21,7 @@ from lossparity_reports.figures import short
 from lossparity_reports.plain import line
 from lossparity_reports.summary import FAILING
 
-__all__ = ["EDGES", "against"]
+__all__ = ["EDGES", "by_size"]
 
 EDGES = (0.3, *(mantissa * 10.0**power for power in range(6) for mantissa in (1, 3)), HIGH)
 """The ends of the bins; the first and the last are open."""
@@ -49,7 +49,7 @@ class _Bin:
             self.unlike.setdefault(state, []).append((at, result))
 
 
-def against(results: Sequence[Result], cases: Iterable[CaseLine]) -> list[Figure]:
+def by_size(results: Sequence[Result], cases: Iterable[CaseLine]) -> list[Figure]:
     """Return a figure for each of the three, where the record says how large its cases are; no empty ones."""
     spans = {(c.id, c.format): c.logits for c in cases if c.logits is not None}
     figures = []
@@ -103,7 +103,7 @@ def _figure(name: str, title: str, axis: str, bins: Mapping[tuple[str, str], dic
     known = " ".join(dict.fromkeys(f"“{c.short}”: {c.said}." for c in edges))
     columns = sorted({place for there in bins.values() for place in there})
     return Figure(
-        f"against-{name}",
+        f"error-{name}",
         title,
         "The largest error of each backend, at the place of its case: a point for each column of the table. "
         "In the strip at the top are results of a wrong class. "
