@@ -14,6 +14,7 @@ import numpy as np
 from lossparity.formats import FORMATS, ulp
 from lossparity.judge import BINS
 from lossparity.record import (
+    Agreement,
     CaseLine,
     Cause,
     Environment,
@@ -25,6 +26,7 @@ from lossparity.record import (
     Record,
     Result,
     Script,
+    Span,
     Window,
     Worst,
 )
@@ -100,6 +102,9 @@ def _case(suite: str, clause: str, number: int, fmt: str, numbers: _Numbers, *, 
         recipes={"logits": f"normal, seed {number}, scale 2"},
         published=[f"{v:.4f}" for v in numbers.value],
         remark=remark,
+        logits=Span(
+            numbers.logits.shape[1], float(np.abs(numbers.logits).max()), float(np.ptp(numbers.logits, axis=1).max())
+        ),
     )
 
 
@@ -218,6 +223,20 @@ def _causes(record: Record) -> list[Cause]:
     ]
 
 
+def _agreements(record: Record) -> list[Agreement]:
+    """Compare every two backends in every format, by the distances of their results from the exact ones."""
+    by: dict[tuple[str, str], list[Result]] = {}
+    for result in record.results:
+        by.setdefault((result.format, result.backend), []).append(result)
+    lines = []
+    for fmt, (one, two) in itertools.product(FORMATS, itertools.combinations(_BACKENDS, 2)):
+        apart = [(abs((a.ulp or 0.0) - (b.ulp or 0.0)), a.key) for a, b in zip(by[fmt, one], by[fmt, two], strict=True)]
+        furthest, key = max(apart)
+        equal = sum(not ulp for ulp, _ in apart)
+        lines.append(Agreement(one, two, fmt, len(apart), equal, int(fmt == "float16"), furthest, key))
+    return lines
+
+
 def empty() -> Record:
     """Make a complete record of a run that found nothing to do."""
     return _finished(Record(_header()), [NotTested("everything", "no framework is installed", 120)])
@@ -241,6 +260,7 @@ def many(count: int) -> Record:
                 for quantity in ("value", "gradient"):
                     zeroed = grade == "loose" and quantity == "gradient"
                     record.results.append(_judged(case, numbers, backend, quantity, grade, zeroed=zeroed))
+    record.agreements = _agreements(record)
     return _finished(record, [])
 
 

@@ -94,7 +94,7 @@ def test_a_result_that_regressed_and_chose_otherwise_is_one_that_regressed() -> 
         results = list(base.results)
         results[at] = msgspec.structs.replace(results[at], **changes)
         sides.append(replace(base, results=results))
-    record = beside(*sides)
+    record = beside(sides[0], sides[1])
     assert [one.kind for one in record.against.changes] == ["weak", "choice"]
     found = said(record)
     assert found.sentence.startswith("Against base.jsonl: 1 regressed, 0 fixed; ")
@@ -104,7 +104,9 @@ def test_a_result_that_regressed_and_chose_otherwise_is_one_that_regressed() -> 
         assert found.cells[suite, clause, "torch"] == [("regressed", "1 regressed")]
     (packed,) = [r for r in payload(record)["results"] if r.get("change")]
     assert packed["change"] == ["weak", "choice"]
-    assert said(beside(*sides, fail_on="choice")).sentence.startswith("Against base.jsonl: 1 regressed, 0 fixed; ")
+    assert said(beside(sides[0], sides[1], fail_on="choice")).sentence.startswith(
+        "Against base.jsonl: 1 regressed, 0 fixed; "
+    )
 
 
 def test_nothing_compared_is_said_and_is_not_said_to_be_without_regression() -> None:
@@ -116,7 +118,9 @@ def test_nothing_compared_is_said_and_is_not_said_to_be_without_regression() -> 
 
 def test_each_kind_links_to_its_results_and_to_the_worst() -> None:
     base, new = changed(GRADE, FAILS, {**FAILS, "verdict": "crash", "message": "killed"})
-    failing, grade = said(beside(base, new)).sorts
+    found = said(beside(base, new))
+    assert (found.removed, found.gone, found.removed_address) == (0, (), "")
+    failing, grade = found.sorts
     worst = new.results[places(base)[2]]
     assert (failing.sign, failing.said, failing.regression, failing.count) == ("regressed", "newly failing", True, 2)
     assert (failing.address, failing.worst_address) == ("#change=failing", f"#check={worst.check}")

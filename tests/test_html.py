@@ -340,7 +340,7 @@ def test_nothing_is_loaded_and_no_other_script_may_run() -> None:
 
 def test_hostile_text_stays_text() -> None:
     page = _page(factory.everything())
-    assert [t for t, _ in page.elements].count("script") == 3
+    assert [t for t, _ in page.elements].count("script") == 5
     assert "alert" not in [t for t, _ in page.elements]
     said = " ".join(page.by_tag["td"] + page.by_tag["th"])
     assert said.count(factory.HOSTILE) > 3
@@ -362,7 +362,7 @@ def _payload(page: Page) -> dict[str, Any]:
     return content
 
 
-def test_the_payload_holds_the_whole_record() -> None:
+def test_the_payload_holds_the_whole_record_but_what_the_charts_have() -> None:
     record = factory.everything()
     record.results[0] = msgspec.structs.replace(record.results[0], verdict="fail", cause="nan")
     content = _payload(_page(record))
@@ -385,7 +385,7 @@ def test_the_payload_holds_the_whole_record() -> None:
             start = result.got.start
             packed["got"]["exact"] = whole[start : start + len(result.got.got)]
             shared += 1
-        assert packed == msgspec.json.decode(msgspec.json.encode(result))
+        assert packed == msgspec.json.decode(msgspec.json.encode(msgspec.structs.replace(result, histogram=[])))
     assert shared > 0
 
 

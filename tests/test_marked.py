@@ -54,6 +54,14 @@ def test_changes_have_both_sides_and_a_result_that_is_gone_has_one() -> None:
     assert (found.held, found.compared, found.unchanged) == (200, 199, 198)
 
 
+def test_a_result_that_is_added_is_in_scope_with_nothing_before() -> None:
+    base, new = passing(), passing()
+    added = base.results.pop()
+    found = beside(base, new).against
+    assert [(one.kind, one.before, one.after) for one in found.changes] == [("added", None, added)]
+    assert added.key in found.scope and added.key not in found.before
+
+
 def test_a_part_that_is_compared_leaves_the_rest_out_of_scope() -> None:
     record = everything()
     scope = Scope(formats=["float16"], globs=["masks"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,15 @@ import os
 def softmax(logits):
     if logits.shape[-1] == 4:
         os._exit(7)
+    return logits * 2
+"""
+
+
+SLOW = """
+import time
+def softmax(logits):
+    if logits.shape[-1] > 1:
+        time.sleep(60)
     return logits * 2
 """
 
@@ -97,6 +108,22 @@ def test_a_backend_that_is_not_there_is_not_tested() -> None:
     _, left, _ = session.close()
     assert [one.results for one in found] == [[]] * 4 and all("cuda" in one.stopped for one in found)
     assert left == [NotTested("numpy:cuda", found[0].stopped, 1)] * 4
+
+
+def test_a_session_that_is_closed_does_not_wait_for_what_is_under_way(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    cases_of = cases("softmax/one-class", "softmax/ten-thousand")
+    planned = replace(plan(Wanted(Target(f"{tmp_path / 'slow.py'}:softmax", "softmax"), cases_of)), beside=None)
+    (backend,) = planned.backends
+    questions = {question.first.shape[-1]: question for question, _ in asked(planned)}
+    quick = questions.pop(1)
+    session = Session(planned, {backend: 2}, "slow")
+    found = session.judge(quick, backend, (next(iter(questions.values())), backend))
+    began = time.monotonic()
+    causes, _, scripts = session.close()
+    assert time.monotonic() - began < 20, "the call under way takes a minute"
+    assert found.results[0].verdict == "fail" and len(causes) == 1
+    assert [(one.text, one.why) for one in scripts] == [("", "the session is over")]
 
 
 def test_a_function_that_cannot_be_used_is_refused(tmp_path: Path) -> None:

@@ -15,13 +15,10 @@ from lossparity.bounds import Bounds
 from lossparity.distance import Distance
 from lossparity.formats import FORMATS, Array
 from lossparity.inspection import GRADES, Inspection, Torn, Worst
-from lossparity.model import Grade
+from lossparity.model import BINS, Grade
 from lossparity.reference import Answer, Block
 
 __all__ = ["BINS", "Judgement", "judge", "unlike_format", "unlike_shape"]
-
-BINS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1024.0, 65536.0)
-"""Upper ends of the histogram's bins, in ulp; one more bin holds what is beyond them or of another class."""
 
 
 @dataclass(frozen=True, eq=False)

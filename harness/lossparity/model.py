@@ -12,6 +12,7 @@ from typing import Mapping, Optional, Union
 from lossparity.formats import Array
 
 __all__ = [
+    "BINS",
     "Backend",
     "Case",
     "Crashed",
@@ -32,6 +33,9 @@ __all__ = [
 Keyword = Union[int, float, str]
 Numbers = Union[int, float, "tuple[Numbers, ...]"]
 """A number, or tuples of numbers nested to one depth."""
+
+BINS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1024.0, 65536.0)
+"""Upper ends of the bins of a histogram of errors, in ulp; one more holds what is beyond them or of another class."""
 
 
 class Verdict(str, enum.Enum):

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from lossparity.record import Record
 from lossparity_reports import legend
 from lossparity_reports.against import section
+from lossparity_reports.charts.section import numerics
 from lossparity_reports.choices import tabulate
 from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
@@ -37,6 +38,7 @@ _SCRIPTS = (
     "reproduce.js",
     "check.js",
     "keys.js",
+    "charts.js",
     "start.js",
 )
 
@@ -55,9 +57,11 @@ def render(record: Record) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = _asset("page.css")
+    style = _asset("page.css") + _asset("charts.css")
     script = "(() => {\n'use strict';\n" + "\n".join(map(_asset, _SCRIPTS)) + "\n})();"
     theme = _asset("theme.js")
+    charts = numerics(record)
+    scripts = [_hash(text) for text in (theme, script, charts.script) if text]
     return environment.get_template("page.html.j2").render(
         record=record,
         summary=summarise(record),
@@ -65,12 +69,12 @@ def render(record: Record) -> str:
         matrix=arrange(record.results),
         against=section(record),
         choices=tabulate(record.results),
+        numerics=charts,
         legend=legend,
         style=Markup(style),
         theme=Markup(theme),
         script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
-        f"script-src {_hash(theme)} {_hash(script)}",
+        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {' '.join(scripts)}",
         payload=pack(record),
     )
 

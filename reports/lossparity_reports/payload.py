@@ -67,6 +67,7 @@ def pack(record: Record) -> str:
 def _result(result: Result, case: CaseLine | None, diagnosis: str | None) -> dict[str, Any]:
     """Return a result as a mapping; exact values that stand in its case are replaced by the choice they stand under."""
     content: dict[str, Any] = msgspec.to_builtins(result)
+    content.pop("histogram", None)  # the charts have it, added up
     content["suite"] = suite_of(result.case)
     if diagnosis is not None:
         content["diagnosis"] = diagnosis

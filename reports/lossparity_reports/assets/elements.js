@@ -1,6 +1,12 @@
 // Making elements. Every string becomes a text node: nothing from a record is ever read as markup.
 const byId = id => document.getElementById(id);
 
+// What an element holds as gzip in base64, inflated.
+function inflated(id) {
+  const bytes = Uint8Array.from(atob(byId(id).textContent.trim()), letter => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip')));
+}
+
 function el(name, attributes, ...children) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes || {})) {

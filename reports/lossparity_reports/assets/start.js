@@ -44,11 +44,6 @@ function jump(event) { // inside the page, and without losing the filter that th
   target.focus({ preventScroll: true });
 }
 
-async function readPayload() {
-  const bytes = Uint8Array.from(atob(byId('payload').textContent.trim()), letter => letter.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).json();
-}
-
 function run(data) {
   const words = data.vocabulary, changes = makeChanges(data, words), list = makeList(data, words, changes), check = makeCheck(data, words, changes);
   const form = byId('filters'), search = form.elements.q, title = document.title;
@@ -161,6 +156,7 @@ byId('theme').addEventListener('click', nextTheme);
 for (const link of document.querySelectorAll('a.jump')) link.addEventListener('click', jump);
 foldMatrix();
 listenToCopies();
-readPayload().then(run).catch(error => {
+makeCharts();
+inflated('payload').json().then(run).catch(error => {
   byId('shown').textContent = `The results cannot be read by this browser: ${error.message}`;
 });
