@@ -93,27 +93,6 @@ def test_it_copies_without_the_clipboards_permission_or_says_that_it_cannot(visi
     expect(page.locator("#copied")).to_contain_text("select the text, and press Ctrl+C")
 
 
-def test_a_check_has_its_script_or_that_of_its_cause_or_the_reason_why_there_is_none(visitor: Visitor) -> None:
-    page = visitor.open(scripted())
-    shown = {}
-    for number in range(1, 9):
-        check = f"s/c{number}/float32@{'jax' if number == 7 else 'torch'}"
-        page.evaluate("check => { location.hash = '#check=' + check; }", check)
-        expect(page.locator("#check-title")).to_have_text(check)
-        shown[number] = said(page, ".reproduce")
-        assert page.locator("pre").count() == (number in (1, 5))
-    assert "stands alone and needs nothing of lossparity" in shown[1]
-    assert "simplest result of the same cause on this backend: s/c1/float32@torch" in shown[2]
-    assert f"The record holds no script of the value: no source {factory.HOSTILE}." in shown[3]
-    assert "The record holds no script of the value: it has those of some causes only." in shown[4]
-    assert "simplest result of the same known deviation on this backend: s/c5/float32@torch" in shown[6]
-    assert "it has those of some causes only" in shown[7]
-    assert "script of the value" not in shown[8] and "lossparity show s/c8/float32@torch --script" in shown[8]
-    page.evaluate("location.hash = '#check=s/c2/float32@torch'")
-    page.locator(".reproduce").get_by_role("link").click()
-    expect(page.locator("#check-title")).to_have_text("s/c1/float32@torch")
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_in_scripts_and_their_buttons(visitor: Visitor, theme: str) -> None:
     page = visitor.open(scripted(), color_scheme=theme)
