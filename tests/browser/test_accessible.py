@@ -5,28 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
+from browser.accessible import violations
 from browser.visiting import Visitor
 from lossparity.record import Record
 from lossparity_reports.address import address
 from record_factory import record, result
-
-_RULES = {
-    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]},
-    "resultTypes": ["violations"],
-}
-
-
-def violations(page: Page, part: str = "html") -> list[str]:
-    """Return what axe finds in a part of a page as it stands: the rule, the element and what it says of it."""
-    found = Axe().run(page, part, _RULES).response["violations"]
-    return [
-        f"{rule['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary']}"
-        for rule in found
-        for node in rule["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import record_factory as factory
-from browser.visiting import Visitor
+from browser.visiting import Visitor, said
 from lossparity.record import Cause, Record
 from lossparity_reports.address import address
 from lossparity_reports.choices import tabulate
@@ -22,11 +22,6 @@ from record_factory import failed, keys, record, result
 def fragment(page: Page) -> str:
     """Return what stands behind the # of the address, decoded."""
     return unquote(page.url.partition("#")[2])
-
-
-def said(page: Page, selector: str) -> str:
-    """Return the text of an element, blanks and breaks as one blank."""
-    return " ".join(page.locator(selector).inner_text().split())
 
 
 def test_a_page_from_disk_lists_the_results(visitor: Visitor, everything: Record, page_of_everything: Path) -> None:
@@ -58,14 +53,14 @@ def test_filters_narrow_the_list_and_stand_in_the_address(
     every, failing = len(everything.results), [r for r in everything.results if r.verdict in factory.FAILING]
     page.get_by_role("combobox", name="Verdict").select_option("failing")
     assert said(page, "#shown") == f"{len(failing)} of {every} results"
-    page.get_by_role("combobox", name="Backend").select_option("numpy")
+    page.get_by_role("search").get_by_role("combobox", name="Backend").select_option("numpy")
     assert fragment(page) == "verdict=failing&backend=numpy"
     numpy = [r for r in failing if r.backend == "numpy"]
     assert said(page, "#shown") == f"{len(numpy)} of {every} results"
     again = visitor.open(page_of_everything, page.url[page.url.index("#") :])
     assert said(again, "#results") == said(page, "#results")
-    assert again.get_by_role("combobox", name="Backend").input_value() == "numpy"
-    page.get_by_role("button", name="Failures").click()
+    assert again.get_by_role("search").get_by_role("combobox", name="Backend").input_value() == "numpy"
+    page.get_by_role("button", name="Failures", exact=True).click()
     assert fragment(page) == "verdict=failing"
     assert page.locator("[data-preset][aria-pressed=true]").all_inner_texts() == ["Failures"]
     page.get_by_role("button", name="All", exact=True).click()

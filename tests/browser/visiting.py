@@ -11,7 +11,7 @@ from lossparity_reports import html
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Request
 
-__all__ = ["READING", "Visitor"]
+__all__ = ["READING", "Visitor", "said"]
 
 READING = "Reading the results…"  # what stands there until the script has read the payload
 
@@ -61,5 +61,11 @@ class Visitor:
         dialog.dismiss()
 
     def _requested(self, request: Request) -> None:
-        if not (request.is_navigation_request() and request.url.startswith("file:")):
+        saved = request.url.startswith("blob:")  # what the page made itself
+        if not saved and not (request.is_navigation_request() and request.url.startswith("file:")):
             self.requests.append(request.url)
+
+
+def said(page: Page, selector: str) -> str:
+    """Return the text of an element as it is shown, blanks and breaks as one blank."""
+    return " ".join(page.locator(selector).inner_text().split())
