@@ -370,7 +370,7 @@ def test_a_panel_stands_under_its_own_head_where_others_are_missing() -> None:
 def test_every_panel_is_told_something() -> None:
     record = factory.everything()
     results = [r for r in record.results if (r.backend, r.format) != ("torch", "float64")]
-    figures = [histogram(results), *against(results, record.cases)]
+    figures = [histogram(results), *by_size(results, record.cases)]
     for figure in figures:
         assert figure is not None
         row = "row" if figure.id == "histogram" else "framework"
