@@ -68,8 +68,8 @@ class Marks:
     def of_result(self, result: Result) -> dict[str, Any]:
         """Return what the page's script reads of a result of NEW beside its own keys.
 
-        `change` are the kinds of its changes, `reason` why it cannot be compared, `before` what BASE has, and `apart`
-        is there where it was not looked at.
+        `change` are the kinds of its changes, `reason` why it cannot be compared, `before` what BASE has where that
+        differs, and `apart` is there where it was not looked at.
         """
         if result.key not in self.against.scope:
             return {"apart": True}
@@ -79,8 +79,8 @@ class Marks:
             found["change"] = [one.kind for one in changes]
         if reason := "".join(one.reason for one in changes):
             found["reason"] = reason
-        if before:
-            found["before"] = _part(before, _BESIDE)
+        if before and (was := _part(before, _BESIDE)) != _part(result, _BESIDE):
+            found["before"] = was
         return found
 
     def for_script(self) -> dict[str, Any]:
