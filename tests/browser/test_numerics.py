@@ -43,7 +43,7 @@ def test_a_chart_is_a_picture_until_it_is_seen_and_answers_then(visitor: Visitor
     assert re.fullmatch("backend=[^&]+&format=[^&]+&sort=-ulp", page.url.partition("#")[2])
     page.go_back()
     drawn(page, "agreement")
-    page.locator("[data-chart=agreement] .mark-rect path").first.click()
+    page.locator("[data-chart=agreement] .mark-rect path").first.click(position={"x": 3, "y": 3})
     expect(page.locator("#check-title")).to_be_focused()
 
 
