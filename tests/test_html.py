@@ -376,8 +376,12 @@ def test_the_payload_holds_the_whole_record_but_what_the_charts_have() -> None:
     odd, choosing = alone(record.results), {r.key for r in left_open(record.results)}
     assert odd and choosing
     shared = 0
-    for packed, result in zip(content["results"], record.results, strict=True):
-        assert packed.pop("suite") == result.case.split("/")[0]
+    for own, result in zip(content["results"], record.results, strict=True):
+        case = cases[result.case, result.format]
+        told = {name: case[name] for name in ("clause", "operation", "input_hash")}
+        assert not any(own.get(name) == text for name, text in told.items()), "a result repeats what its case says"
+        packed = {**told, "check": f"{result.case}/{result.format}@{result.backend}", **own}
+        packed = {name: part for name, part in packed.items() if part != ""}
         assert packed.pop("diagnosis", None) == held.get(result.key)
         only = packed.pop("only", [])
         assert ("alone" in only, "open" in only) == (result.key in odd, result.key in choosing)

@@ -31,6 +31,7 @@ _HERE = Path(__file__).parent
 _SCRIPTS = (
     "numbers.js",
     "elements.js",
+    "payload.js",
     "address.js",
     "change.js",
     "list.js",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lossparity.model import Grade, Verdict
@@ -31,11 +32,19 @@ def is_judged(result: Result) -> bool:
 
 def is_weak(result: Result) -> bool:
     """Whether it is a pass that only the loose bound admits."""
-    return result.verdict == Verdict.PASS.value and result.grade == Grade.LOOSE.value
+    return _weak(result.verdict, result.grade)
 
 
-def _is_certified(result: Result) -> bool:
-    return is_judged(result) and result.verdict != Verdict.UNDECIDED.value and result.grade != Grade.UNCERTIFIED.value
+def _is(word: str, verdict: str, _grade: str) -> bool:
+    return verdict == word
+
+
+def _weak(verdict: str, grade: str) -> bool:
+    return verdict == Verdict.PASS.value and grade == Grade.LOOSE.value
+
+
+def _certified(verdict: str, grade: str) -> bool:
+    return verdict not in _ABSENT and verdict != Verdict.UNDECIDED.value and grade != Grade.UNCERTIFIED.value
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ def _notes(results: Sequence[Result], judged: int) -> tuple[str, ...]:
     if not judged:
         return ()
     passed, weak = sum(r.verdict == "pass" for r in results), sum(map(is_weak, results))
-    certified, absent = sum(map(_is_certified, results)), len(results) - judged
+    certified, absent = sum(_certified(r.verdict, r.grade) for r in results), len(results) - judged
     return (
         f"{weak} of {_plural(passed, 'pass', 'passes')} weak: only the loose bound admits them.",
         f"{certified} of {judged} certified ({_share(certified, judged)}).",
@@ -146,18 +155,26 @@ def _warnings(record: Record, verdicts: Counter[str]) -> tuple[str, ...]:
 
 
 def _counts(results: Sequence[Result], origins: tuple[str, ...]) -> tuple[Count, ...]:
-    groups = [results, *([r for r in results if r.origin == o] for o in origins)]
-    every = tuple(len(g) for g in groups)
-    judged = tuple(sum(map(is_judged, g)) for g in groups)
-    passed = tuple(sum(r.verdict == "pass" for r in g) for g in groups)
+    """Count in one pass over the results: what one counts in is that of all of its origin, verdict and grade."""
+    seen = Counter((r.origin, r.verdict, r.grade) for r in results)
+
+    def numbers(counts: Callable[[str, str], bool]) -> tuple[int, ...]:
+        each = Counter[str]()
+        for (origin, verdict, grade), many in seen.items():
+            each[origin] += many * counts(verdict, grade)
+        return each.total(), *(each[origin] for origin in origins)
+
+    every = numbers(lambda _verdict, _grade: True)
+    judged = numbers(lambda verdict, _: verdict not in _ABSENT)
+    passed = numbers(functools.partial(_is, "pass"))
     lines = [Count("judged", "", "all results but unsupported and unavailable ones: the denominator", judged, every)]
     words = [*VERDICTS, *sorted({r.verdict for r in results} - VERDICTS.keys())]
     for word in ["pass", *(w for w in words if w != "pass")]:
-        numbers = tuple(sum(r.verdict == word for r in g) for g in groups)
-        lines.append(Count(word, word, VERDICTS.get(word, ""), numbers, every if word in _ABSENT else judged))
+        found = numbers(functools.partial(_is, word))
+        lines.append(Count(word, word, VERDICTS.get(word, ""), found, every if word in _ABSENT else judged))
         if word == "pass":
-            lines.append(Count("weak", "weak", WEAK, tuple(sum(map(is_weak, g)) for g in groups), passed))
-    certified = tuple(sum(map(_is_certified, g)) for g in groups)
+            lines.append(Count("weak", "weak", WEAK, numbers(_weak), passed))
+    certified = numbers(_certified)
     lines.append(Count("certified", "", "judged, neither undecided nor uncertified", certified, judged))
     return tuple(lines)
 

@@ -157,6 +157,6 @@ for (const link of document.querySelectorAll('a.jump')) link.addEventListener('c
 foldMatrix();
 listenToCopies();
 makeCharts();
-inflated('payload').json().then(run).catch(error => {
+readPayload().then(run).catch(error => {
   byId('shown').textContent = `The results cannot be read by this browser: ${error.message}`;
 });
