@@ -95,3 +95,16 @@ def test_of_versions_side_by_side_it_says_which_environment_the_commands_are_for
     expect(page.locator("#check")).to_contain_text("in an environment of the version 2.13.0")
     copies = page.locator("#check [data-copies]").evaluate_all("all => all.map(e => e.dataset.copies)")
     assert f"lossparity show {check(1)}" in copies
+
+
+def test_what_is_said_of_value_and_gradient_alike_stands_once_and_each_script_has_its_buttons(visitor: Visitor) -> None:
+    both = [failed(n, "negated", quantity=quantity) for n in (1, 2) for quantity in ("value", "gradient")]
+    made = factory.record(*both, causes=[Cause("negated", "", [one.key for one in both])])
+    made.scripts = [Script(check(1), "value", "negated", TEXT)]
+    page = visitor.open(made, address(check=check(2)))
+    expect(page.locator("#check").get_by_text("The record holds a script of the simplest result")).to_have_count(1)
+    made.scripts.append(Script(check(1), "gradient", "slope", "pass\n"))
+    page = visitor.open(made, address(check=check(1)))
+    expect(page.locator("#check .copies")).to_have_count(2)
+    copies = page.locator("#check .copies [data-copies]").evaluate_all("all => all.map(e => e.dataset.copies)")
+    assert {TEXT, "pass\n"} <= set(copies)

@@ -56,6 +56,9 @@ function makeReproducers(data, words) {
     return el('p', {}, `The record holds no ${title}`, data.scripts.length ? ': it has those of some causes only.' : '.');
   }
 
-  return (results, c) => el('section', { class: 'reproduce' }, el('h3', {}, 'Reproduce it'),
-    terms(commands(results, c)), ...results.filter(deviates).flatMap(script));
+  return (results, c) => {
+    const nodes = results.filter(deviates).flatMap(script);
+    const said = new Map(nodes.map(node => [node.querySelector('button') ? node : node.textContent, node])); // the same of both, once
+    return el('section', { class: 'reproduce' }, el('h3', {}, 'Reproduce it'), terms(commands(results, c)), ...said.values());
+  };
 }
