@@ -36,10 +36,10 @@ def agreement(lines: Sequence[Agreement], order: Sequence[str]) -> Figure | None
         "agreement",
         "Agreement between backends",
         "The largest distance in ulp between what two backends gave, over all results that both gave, whatever is "
-        "right; 0 is the same bits. A ≠ says that somewhere one has a number and the other NaN or an infinity. "
+        "right; 0 is the same in every element. A ≠ says that somewhere one has a number and the other NaN or an infinity. "
         "Beside a number near 0 an ulp is small.",
         _spec(names, formats, [_value(one) for one in lines]),
-        ("backend", "other", "format", "compared", "equal bit for bit", "unlike class", "largest distance in ulp"),
+        ("backend", "other", "format", "compared", "equal in every element", "unlike class", "largest distance in ulp"),
         tuple(
             (
                 (one.first, one.second, one.format),
@@ -81,8 +81,8 @@ def _value(one: Agreement) -> dict[str, Any]:
         "level": sum(one.ulp > end for end in _LEVELS),
         "text": f"{_brief(one.ulp)}{' ≠' if one.unlike else ''}",
         "address": _address(one),
-        "said": f"{line(one.first)} and {line(one.second)}, {one.format}: {one.equal} of {one.compared} equal bit for "
-        f"bit ({_percent(one)}){unlike}; at most {short(one.ulp)} ulp apart",
+        "said": f"{line(one.first)} and {line(one.second)}, {one.format}: {one.equal} of {one.compared} equal in "
+        f"every element ({_percent(one)}){unlike}; at most {short(one.ulp)} ulp apart",
     }
 
 
