@@ -36,8 +36,8 @@ def agreement(lines: Sequence[Agreement], order: Sequence[str]) -> Figure | None
         "agreement",
         "Agreement between backends",
         "The largest distance in ulp between what two backends gave, over all results that both gave, whatever is "
-        "right; 0 is the same in every element. A ≠ says that somewhere one has a number and the other NaN or an infinity. "
-        "Beside a number near 0 an ulp is small.",
+        "right; 0 is the same in every element. A ≠ says that somewhere one has a number and the other NaN or an "
+        "infinity. Beside a number near 0 an ulp is small.",
         _spec(names, formats, [_value(one) for one in lines]),
         ("backend", "other", "format", "compared", "equal in every element", "unlike class", "largest distance in ulp"),
         tuple(
