@@ -204,7 +204,7 @@ def test_a_shard_in_which_nothing_is_offered_is_no_failure(tmp_path: Path) -> No
 
 
 WHERE = "it is shifted; exactly where the format is float16"
-BESIDE = "; results pass that it would have failed, so it is made in one branch only, or is another mistake"
+BESIDE = "; but results pass that this would have failed: it is in one branch only, or another mistake"
 
 
 @pytest.mark.parametrize(

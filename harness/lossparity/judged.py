@@ -13,6 +13,7 @@ from lossparity.diagnosis import Diagnoser, Explained, Failed
 from lossparity.diagnosis.seen import Seen
 from lossparity.formats import FORMATS
 from lossparity.framework import NO_LAYOUTS
+from lossparity.itemise import itemised
 from lossparity.known import Deviation, apply
 from lossparity.lines import result_line
 from lossparity.model import Backend, Grade, Outcome, Verdict
@@ -34,7 +35,7 @@ Told = Callable[[Question, Finding, Result], None]
 # A small input with few keywords is the simplest, in the format that people know best.
 _READABLE = ("float32", "float64", "bfloat16", "float16")
 _ZEROED = "gradient-lost", "a 16-bit gradient is 0, or of the wrong sign; its loose bound admits that (weak passes)"
-_CONTRADICTED = "; results pass that it would have failed, so it is made in one branch only, or is another mistake"
+_CONTRADICTED = "; but results pass that this would have failed: it is in one branch only, or another mistake"
 _WHERE = "; exactly where "
 _WEAK = "weak", "within the loose bound only (weak passes)"
 
@@ -185,7 +186,9 @@ class Judged:
         for finding, deviation in declared:
             explained = gathered.diagnoser.explain(question, finding, flushed=flushed)
             both = finding.verdict.failing and shared.get(finding.quantity) == finding.kind
-            line = result_line(question, backend, finding, outcomes[0], deviation, explained, both, _zeroed(finding))
+            made_of = _made_of(finding, flushed) if finding.verdict.failing else ""
+            zeroed = _zeroed(finding)
+            line = result_line(question, backend, finding, outcomes[0], deviation, explained, both, zeroed, made_of)
             lines.append(line)
             _gather(gathered, question, finding, line, explained)
             if finding.verdict.failing or finding.verdict is Verdict.KNOWN:
@@ -235,6 +238,13 @@ def _gather(
 
 def _simplicity(question: Question) -> tuple[int, ...]:
     return question.first.data.size, len(question.case.keywords), _READABLE.index(question.format)
+
+
+def _made_of(finding: Finding, flushed: bool) -> str:
+    judgement, answer = finding.judgement, finding.answer
+    if judgement is None or answer is None or judgement.worst is None:
+        return ""
+    return itemised(answer, judgement.worst, flushed=flushed)
 
 
 def _zeroed(finding: Finding) -> bool:

@@ -99,8 +99,9 @@ def result_line(
     explained: Sequence[Explained] = (),
     shared: bool = False,
     zeroed: bool = False,
+    made_of: str = "",
 ) -> Result:
-    """Describe what one quantity of one check came to."""
+    """Describe what one quantity of one check came to; `made_of` is what the bound of its worst element is made of."""
     case, judgement = question.case, finding.judgement
     return Result(
         check=question.check_id(backend),
@@ -124,7 +125,7 @@ def result_line(
         cause=finding.kind,
         shape=list(finding.got.shape) if finding.got else [],
         got=_window(finding),
-        worst=_worst(finding),
+        worst=_worst(finding, made_of),
         input_hash=question.hash,
         message=_message(declared, finding),
         histogram=list(judgement.histogram) if judgement else [],
@@ -154,7 +155,7 @@ def _window(finding: Finding) -> Window | None:
     return Window(start, _numbers(part.exact()), _numbers(answer.at(np.arange(start, start + length))))
 
 
-def _worst(finding: Finding) -> Worst | None:
+def _worst(finding: Finding, made_of: str) -> Worst | None:
     got, judgement = finding.got, finding.judgement
     if got is None or judgement is None or judgement.worst is None:
         return None
@@ -164,4 +165,5 @@ def _worst(finding: Finding) -> Worst | None:
         judgement.exact.hex(),
         judgement.tight if np.isfinite(judgement.tight) else None,
         judgement.loose if np.isfinite(judgement.loose) else None,
+        made_of,
     )

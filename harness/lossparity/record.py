@@ -136,14 +136,18 @@ class CaseLine(msgspec.Struct, frozen=True, tag_field="kind", tag="case", omit_d
     logits: Span | None = None
 
 
-class Worst(msgspec.Struct, frozen=True):
-    """The element that decided the grade: its index, what was got, the exact value, error and both bounds."""
+class Worst(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The element that decided the grade: its index, what was got, the exact value, error and both bounds.
+
+    `made_of` says of a failure what each source of error adds to the bound.
+    """
 
     index: list[int]
     got: str
     exact: str
     tight: float | None
     loose: float | None
+    made_of: str = ""
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -27,7 +27,8 @@ class Group:
     """Some results of one name: how many, of which backends and origins, the simplest one and where it is shown.
 
     Of a cause, `near` is how near the explanation comes to that one in ulp, `advice` what judges by its convention, and
-    `shared` whether the framework's own function fails at all of them too. `command` repeats the simplest failure.
+    `shared` whether the framework's own function fails at all of them too. `command` repeats the simplest failure, and
+    `said` is what was said of it.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Group:
     shared: bool = False
     example_key: str = ""
     command: str = ""
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def _of_causes(causes: Iterable[Found]) -> list[Group]:
         group = replace(
             plain,
             text=one.cause.said,
+            said=one.results[0].message if one.cause.failing and one.results[0].message != one.cause.said else "",
             near="" if ulp is None else short(ulp),
             advice=f"--convention {shlex.quote(convention)}" if convention else "",
             shared=one.shared,

@@ -126,7 +126,9 @@ def _blame(failures: Sequence[Result]) -> tuple[str, ...]:
     for origin in sorted({r.origin for r in failures}, key=lambda o: list(_BLAME).index(o) if o in _BLAME else 9):
         backends = Counter(r.backend for r in failures if r.origin == origin)
         who = ", ".join(f"{name} {count}" for name, count in backends.most_common())
-        lines.append(f"{who}: {_BLAME.get(origin, origin)}.")
+        apis = dict.fromkeys(r.api for r in failures if r.origin == origin and r.api)
+        named = f", {next(iter(apis))}, and nobody else's" if origin == "target" and len(apis) == 1 else ""
+        lines.append(f"{who}: {_BLAME.get(origin, origin)}{named}.")
     return tuple(lines)
 
 

@@ -176,7 +176,7 @@ def test_a_check_shows_explanations_without_a_cause_and_what_the_framework_fails
     assert "explained by not-shifted, to 0.75 ulp log-of-softmax, to 0.75 ulp" in shown
     assert "the framework\N{RIGHT SINGLE QUOTATION MARK}s own function fails there too" in shown
     shown = said(visitor.open(made, "#check=s/c2/float32@torch"), "#check")
-    assert shown.count("no such axis") == 1
+    assert shown.count("no such axis") == 2
     assert "also fits" not in shown
     assert "own function fails" not in shown
     assert "lossparity show s/c2/float32@torch --target 'mine.py:my loss'" in shown

@@ -54,8 +54,8 @@ function makeCheck(data, words, changes) {
       ['format', r.format],
       ['keywords', c && Object.entries(c.keywords).map(([k, v]) => `${k}=${v}`).join(', ')],
       ['calls', c && (c.how || []).map(line => el('div', {}, line))],
-      ['about', c && c.about],
-      ['reported at', c && c.link && linked(c.link)],
+      ['about the case', c && c.about],
+      ['the case is from', c && c.link && linked(c.link)],
       ['source', c && c.source && el('code', {}, c.source)],
     ]));
   }
@@ -91,12 +91,16 @@ function makeCheck(data, words, changes) {
     const line = (name, distance, ulps, why) => el('tr', {}, rowHead('', name), td('num', short(distance)), td('num', short(ulps)),
       td('num', distance && error !== null && name !== 'error' ? short(error / distance) : '–'), td('text', why));
     const inUlp = distance => distance === null || distance === undefined ? null : distance / unit;
-    return table(`Why this bound: the worst element, ${placeText(w.index)}`,
+    const same = w.tight === w.loose; // of so few terms that their order makes no difference
+    const lines = same ? [line('bound', w.loose, inUlp(w.loose), `${model[0]}; tight and loose are the same here`)] :
+      [line('tight bound', w.tight, inUlp(w.tight), model[0]), line('loose bound', w.loose, inUlp(w.loose), model[1])];
+    return [table(`Why this bound: the worst element, ${placeText(w.index)}`,
       [['distance', ''], ['absolute', 'num'], ['in ulp', 'num'], ['error / bound', 'num'], ['what it stands for', 'text']], [
         line('error', error, r.ulp ?? inUlp(error), error === null ? 'not a distance: the classes differ' : 'distance from the exact value'),
-        line('tight bound', w.tight, inUlp(w.tight), model[0]),
-        line('loose bound', w.loose, inUlp(w.loose), model[1]),
-      ], { class: 'bounds' });
+        ...lines,
+      ], { class: 'bounds' }),
+    el('p', { class: 'lead' }, 'No tolerance was picked: a bound is derived for each element, from its inputs, its format and the order of the arithmetic.'),
+    w.made_of ? el('p', {}, el('b', {}, 'What it is made of: '), w.made_of) : null];
   }
 
   function elements(r) {
@@ -149,6 +153,14 @@ function makeCheck(data, words, changes) {
     ];
   }
 
+  function outcome(r) { // the outcome in a line, of what does not simply pass
+    const w = r.worst, format = formatOf(r);
+    if (r.verdict === 'pass') return null;
+    const share = r.bound_used ? `, ${short(r.bound_used)} times the bound` : '';
+    const off = w && format ? `got ${decimalText(w.got, format)}, exact ${decimalText(w.exact, format, true)}${w.index.length ? ` at ${placeText(w.index)}` : ''}${share}` : '';
+    return [r.message, off].some(Boolean) ? el('p', {}, `${r.quantity}: `, [off, r.message].filter(Boolean).join('; ')) : null;
+  }
+
   function quantity(r) {
     const c = caseOf(r);
     const share = r.bound_used === undefined || r.bound_used === null ? '' : short(r.bound_used);
@@ -158,7 +170,7 @@ function makeCheck(data, words, changes) {
         ['verdict', [r.verdict, note(words.verdicts[r.verdict] || '')]],
         ['grade', r.grade && [r.grade, note((words.grades[r.grade] || '') + (r.verdict === 'pass' && r.grade === 'loose' ? '; a weak pass' : ''))]],
         ['worst error', r.ulp !== undefined && r.ulp !== null && `${short(r.ulp)} ulp`],
-        ['error / bound', share && [share, note(`the run’s threshold is ${data.threshold}`)]],
+        ['error / bound', share && [share, note(`as a share of the loose bound; the run admits the grade ${data.threshold} and better`)]],
         ['settled by', r.tier && [r.tier, note(words.tiers[r.tier] || '')]],
         ['choice', r.choice],
         ['known deviation', r.deviation && [r.deviation, note([r.cause, r.message].filter(Boolean).join(' – '))]],
@@ -169,20 +181,21 @@ function makeCheck(data, words, changes) {
         ['remark', r.quantity === 'value' && c && c.remark],
         ...(permitted(r) || []),
       ].filter(([, value]) => value !== false)),
-      changes.beside(r), bounds(r), elements(r), others(r));
+      changes.beside(r), ...[bounds(r)].flat(), elements(r), others(r));
   }
 
   return {
     find: id => byCheck.get(id) || byCheck.get(id.replace(/#(value|gradient)$/, '')),
     draw(results, place) {
       const r = results[0];
-      byId('check').replaceChildren(
+      byId('check').replaceChildren(...[
         el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),
         el('h1', { id: 'check-title', class: 'id', tabindex: '-1' }, breakable(r.check)),
         el('p', {}, results.flatMap(x => [tag(x.verdict, `${x.quantity}: ${x.verdict}${x.grade ? ', ' + x.grade : ''}`), ' ']), changes.goneTags(r.check)),
+        ...results.map(outcome),
         el('div', { class: 'columns' }, asked(r), asker(r)),
         reproduced(results, caseOf(r)),
-        ...results.map(quantity), ...changes.drawGone(changes.goneOf(r.check)), inputs(r));
+        ...results.map(quantity), ...changes.drawGone(changes.goneOf(r.check)), inputs(r)].filter(Boolean));
     },
     gone(results, place) {
       byId('check').replaceChildren(el('nav', { class: 'bar', 'aria-label': 'Checks' }, place),

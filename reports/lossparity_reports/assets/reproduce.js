@@ -43,12 +43,13 @@ function makeReproducers(data, words) {
       const lines = mine.text.trimEnd().split('\n').length;
       const file = `${r.check}-${r.quantity}`.replace(/[^\w.=-]+/g, '-').slice(-120) + '.py';
       const ends = { crash: 'it crashes as the check did', timeout: 'it comes to no end, as the check did' }[r.verdict];
-      return [el('p', {}, el('b', {}, `The ${title} stands alone`), ` and needs nothing of lossparity: ${ends || 'it exits with 1 while the result deviates'}, and with 0 once it conforms.`),
+      return [el('p', {}, el('b', {}, `The ${title} stands alone`), `: it needs ${r.origin === 'target' ? 'your file, ' : ''}the framework and NumPy, nothing of lossparity; ${ends || 'it exits with 1 while the result deviates'}, and with 0 once it conforms.`),
         el('p', { class: 'copies' }, copyButton(mine.text, title), ' ', saveButton(mine.text, file)),
         el('details', { class: 'block' }, el('summary', {}, `The ${title}, ${lines} lines`),
           el('pre', { tabindex: '0', role: 'region', 'aria-label': 'The ' + title }, el('code', {}, mine.text)))];
     }
     if (mine) return el('p', {}, `The record holds no ${title}: ${mine.why}.`);
+    if (first && first.text && first.check === r.check) return []; // it stands above
     if (first && first.text) {
       return el('p', {}, `The record holds a script of the simplest result of the same ${r.deviation ? 'known deviation' : 'cause'} on this backend: `, link(first), '.');
     }

@@ -58,7 +58,9 @@ function run(data) {
   function place(state) {
     const ids = checksFound(), here = ids.indexOf(state.check);
     const link = (id, text) => id ? el('a', { href: addressOf({ ...state, check: id }) }, text) : el('span', { class: 'off' }, text);
-    return [el('a', { id: 'back', href: addressOf({ ...state, check: '' }) }, 'All checks'),
+    const back = el('a', { id: 'back', href: addressOf({ ...state, check: '' }) }, 'All checks');
+    const top = el('a', { id: 'summary', href: '#' }, 'Summary');
+    return [el('span', { class: 'steps' }, top, ' ', back),
       el('span', { class: 'steps' }, link(ids[here - 1], 'Previous'), here < 0 ? '' : ` ${here + 1} of ${ids.length} `, link(ids[here + 1], 'Next'))];
   }
 
@@ -86,7 +88,9 @@ function run(data) {
       overview.hidden = false;
       document.title = title;
       if (changed) list.draw();
-      if (cameBack) {
+      if (cameBack && location.hash.length < 2) { // to the summary
+        window.scrollTo(0, 0);
+      } else if (cameBack) {
         window.scrollTo(0, scrolled);
         focusRow();
       } else if (changed && filter !== addressOf({})) {
