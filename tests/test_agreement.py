@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+import record_factory
+from lossparity import united
 from lossparity.agreement import Agreements, both
 from lossparity.formats import Array
 from lossparity.merging import merge
 from lossparity.model import Backend, Case, Declined, Grade, Outcome, Produced
 from lossparity.plans import Question
-from lossparity.record import Agreement, Writer, read
+from lossparity.record import Agreement, Part, Record, Writer, read
 from lossparity.runner import Run, run
 from lossparity.sharding import Shard
 from lossparity.suite import built_in, load, select
@@ -132,6 +135,32 @@ def test_a_run_records_it_and_its_shards_add_up_to_the_same(cases: dict[str, Cas
     assert sorted(read(path).agreements, key=lambda one: one.format) == sorted(
         whole.agreements, key=lambda one: one.format
     )
+
+
+def _given(tmp: str, *lines: Agreement, part: Part | None = None) -> tuple[str, Record]:
+    made = record_factory.record(record_factory.result(1))
+    made.header = msgspec.structs.replace(made.header, shard=part)
+    made.agreements = list(lines)
+    return tmp, made
+
+
+def test_shards_that_name_backends_in_another_order_are_one_pair() -> None:
+    key = record_factory.result(1).key
+    one = Agreement("torch", "jax", "float32", 3, 2, 0, 4.0, key)
+    two = Agreement("jax", "torch", "float32", 5, 1, 1, 2.0, "s/c2/float32@jax#value")
+    parts = [_given(str(n), line, part=Part(n, 2, "q", ["jax", "torch"])) for n, line in ((1, one), (2, two))]
+    (line,) = united.agreements([united.Given.of(*part) for part in parts])
+    assert line == Agreement("jax", "torch", "float32", 8, 3, 1, 4.0, key)
+
+
+def test_a_whole_run_beside_its_own_shards_counts_once() -> None:
+    halves = [Agreement("jax", "torch", "float32", n, n, 0, 0.0, "") for n in (3, 5)]
+    whole = _given("whole", Agreement("jax", "torch", "float32", 8, 8, 0, 0.0, ""))
+    shards = [_given(str(n), half, part=Part(n, 2, "q", ["jax"])) for n, half in enumerate(halves, 1)]
+    thirds = _given("third", halves[0], part=Part(1, 3, "q", ["jax"]))
+    for parts in ([whole, *shards], [*shards, thirds, whole], shards):
+        (line,) = united.agreements([united.Given.of(*part) for part in parts])
+        assert (line.compared, line.equal) == (8, 8)
 
 
 def test_a_case_says_how_large_and_wide_its_logits_are(cases: dict[str, Case], tmp_path: Path) -> None:

@@ -96,6 +96,14 @@ def test_where_versions_stand_side_by_side_a_command_names_the_interpreter_or_no
     assert commands.again(path) == "lossparity show s/c1/float32@jax@old/bin/python"
 
 
+@pytest.mark.parametrize("given", ["--convention smoothing=K-1", "--convention=smoothing=K-1"])
+def test_under_another_convention_there_is_no_script_and_the_page_says_which(given: str) -> None:
+    commands = Commands.of(record(f"lossparity check loss.py:f {given} --format float32"))
+    assert commands.convention == "smoothing=K-1"
+    assert commands.script(result()) == ""
+    assert Commands.of(record("lossparity run")).convention == ""
+
+
 def test_a_pickled_function_is_called_from_a_program() -> None:
     pickled = result("numpy.target", origin="target", api="pickle:/tmp/x/function.pickle")
     commands = Commands.of(record("lossparity.check", pickled))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import chain
+
+from msgspec.structs import replace
 
 from lossparity.agreement import both
 from lossparity.errors import UsageError
@@ -22,6 +24,8 @@ __all__ = ["Given", "agreements", "alike", "cases", "environments", "results"]
 # What is told of the machine, and may differ between those that share a run; the rest is what was judged.
 _MACHINE = ("device", "simd", "interpreter")
 _SEVERAL = 3
+_Pair = tuple[str, str, str]  # two backends and the format
+_Split = tuple[str, int]  # which questions, in how many parts
 _VERDICTS = frozenset(verdict.value for verdict in Verdict)
 _FORMATS = list(FORMAT_ALIASES.values())
 
@@ -173,13 +177,28 @@ def results(given: Sequence[Given]) -> list[Result]:
 
 def agreements(given: Sequence[Given]) -> list[Agreement]:
     """Add up how near the backends of a record are, over its shards; of a run again, what compared the most."""
-    found: dict[tuple[str, str, str], dict[int, Agreement]] = defaultdict(dict)
+    keys = {result.key for one in given for result in one.record.results}
+    found: dict[_Pair, dict[_Split, dict[int, Agreement]]] = {}
     for one in given:
-        number = one.part.number if one.part else 0
-        for here in one.record.agreements:
-            there = found[here.first, here.second, here.format].setdefault(number, here)
-            found[here.first, here.second, here.format][number] = max(there, here, key=lambda part: part.compared)
-    return [reduce(both, parts.values()) for parts in found.values()]
+        split, number = ((one.part.questions, one.part.of), one.part.number) if one.part else (("", 1), 1)
+        for line in one.record.agreements:
+            # Either of two backends may come first.
+            pair = min(line.first, line.second), max(line.first, line.second), line.format
+            parts = found.setdefault(pair, {}).setdefault(split, {})
+            turned = _turned(line, keys)
+            parts[number] = max(parts.get(number, turned), turned, key=lambda part: part.compared)
+    sums = [[reduce(both, parts.values()) for parts in splits.values()] for splits in found.values()]
+    # A run may be there whole and in parts, or in parts of several kinds: it is the same run.
+    return [max(alike, key=lambda one: one.compared) for alike in sums]
+
+
+def _turned(one: Agreement, keys: Collection[str]) -> Agreement:
+    """Return it with its backends in the order of their names."""
+    if one.first <= one.second:
+        return one
+    check, _, quantity = one.check.rpartition("#")
+    key = f"{check.removesuffix(one.first)}{one.second}#{quantity}"
+    return replace(one, first=one.second, second=one.first, check=key if key in keys else one.check)
 
 
 def _brief(result: Result) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from lossparity.model import Backend
 from lossparity.record import Record, Result
@@ -21,12 +22,14 @@ class Commands:
     """How the checks of a record are repeated: `options` is what its run was told that `show` has to be told too.
 
     `functions` names, by backend, the user's function that it is: FILE:NAME, or one that was pickled, which no command
-    can name. `names` are backends that a command calls otherwise than the record does.
+    can name. `names` are backends that a command calls otherwise than the record does. `convention` is what the run
+    went by where that is not the spec's own, by which `show` goes.
     """
 
     options: str = ""
     functions: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    convention: str = ""
 
     @classmethod
     def of(cls, record: Record) -> Commands:
@@ -34,7 +37,7 @@ class Commands:
         functions = {r.backend: r.api for r in record.results if r.origin == "target" and r.api}
         called = {name: _called(record, name, name in functions) for name in {r.backend for r in record.results}}
         names = {name: other for name, other in sorted(called.items()) if other != name}
-        return cls(_options(record.header.command), functions, names)
+        return cls(_options(record.header.command), functions, names, _convention(record.header.command))
 
     @classmethod
     def alone(cls, result: Result) -> Commands:
@@ -53,7 +56,7 @@ class Commands:
     def script(self, result: Result) -> str:
         """Return the command that prints a result as a script; empty where none can be written of such a call."""
         function = self.functions.get(result.backend, "")
-        if function.startswith("pickle:") or Backend.parse(result.backend).mode:
+        if function.startswith("pickle:") or Backend.parse(result.backend).mode or self.convention:
             return ""
         return self._show(result, result.key, "--script")
 
@@ -93,3 +96,14 @@ def _options(command: str) -> str:
         elif word in _FLAGS:
             found.append((word,))
     return shlex.join(word for one in dict.fromkeys(found) for word in one)
+
+
+def _convention(command: str) -> str:
+    """Return what `--convention` was given, several joined by commas; in a session of pytest it is no option."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return ""
+    given = [after for word, after in pairwise(words) if word == "--convention"]
+    given += [word.partition("=")[2] for word in words if word.startswith("--convention=")]
+    return ",".join(dict.fromkeys(given))

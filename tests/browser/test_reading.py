@@ -266,3 +266,8 @@ def test_the_list_draws_a_part_of_fifty_thousand_results_wherever_it_stands(visi
     expect(focused).to_have_attribute("title", "s/c49900/float32@torch")
     expect(focused).to_be_in_viewport()
     assert rows.count() <= 400
+
+
+def test_a_browser_that_cannot_inflate_says_so(visitor: Visitor, page_of_few: Path) -> None:
+    page = visitor.open(page_of_few, before="delete window.DecompressionStream")
+    assert "The results cannot be read by this browser: " in said(page, "#shown")

@@ -26,10 +26,13 @@ class Visitor:
         self._folder = folder
         self._contexts: list[BrowserContext] = []
 
-    def open(self, what: Path | Record, fragment: str = "", *, wide: int = 1280, **options: Any) -> Page:
+    def open(
+        self, what: Path | Record, fragment: str = "", *, wide: int = 1280, before: str = "", **options: Any
+    ) -> Page:
         """Open a page, or that of a record, at an address; return it when its list of results is drawn.
 
-        `wide` is the width of the window in pixels, `options` are those of Playwright's `new_context`.
+        `wide` is the width of the window in pixels, `before` a script that runs before any other, `options` are those
+        of Playwright's `new_context`.
         """
         from playwright.sync_api import expect  # the folder is looked at where Playwright is not installed
 
@@ -41,6 +44,8 @@ class Visitor:
         self._contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
+        if before:
+            page.add_init_script(before)
         context.on("page", lambda other: self.complaints.append(f"a window: {other.url}"))
         page.on("console", lambda line: self.complaints.append(f"{line.type}: {line.text}"))
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))

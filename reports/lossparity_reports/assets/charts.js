@@ -10,7 +10,7 @@ function makeCharts() {
   let specs = null;
 
   async function load() {
-    const [script, read] = await Promise.all([inflated('vega').text(), inflated('charts').json()]);
+    const [script, read] = await Promise.all([inflated('vega').then(it => it.text()), inflated('charts').then(it => it.json())]);
     document.head.append(el('script', {}, script)); // the policy has its hash
     return read;
   }

@@ -1,6 +1,6 @@
 // The record as the page holds it; a result does not repeat what its case says, nor what is made of its other names.
 async function readPayload() {
-  const data = await inflated('payload').json();
+  const data = await (await inflated('payload')).json();
   const cases = new Map(data.cases.map(c => [c.id + '\n' + c.format, c]));
   for (const r of data.results) {
     const { clause, operation, input_hash } = cases.get(r.case + '\n' + r.format) || {};

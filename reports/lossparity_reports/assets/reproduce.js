@@ -1,6 +1,6 @@
 // How one check is repeated: commands to copy, and the script that stands alone, its own or that of its cause's simplest.
 function makeReproducers(data, words) {
-  const { options, functions, names } = data.commands;
+  const { options, functions, names, convention } = data.commands;
   const own = new Map(data.scripts.map(s => [s.check + '#' + s.quantity, s]));
   const standing = new Map(data.scripts.map(s => [s.of + '\n' + s.check.slice(s.check.indexOf('@') + 1), s]));
   const deviates = r => r.verdict === 'known' || words.failing.includes(r.verdict);
@@ -20,6 +20,7 @@ function makeReproducers(data, words) {
     const name = deviating.length === 1 && results.length > 1 ? `${r.check}#${deviating[0].quantity}` : r.check;
     const refused = unwritten(r, c), [, version] = r.backend.split('@');
     return [
+      ['not the same', convention && `this run went by --convention ${convention}; these commands go by the spec’s own`],
       ['where', version && !(names[r.backend] || '@').includes('@') && `in an environment of the version ${version}`],
       ['number by number', copiedLine(show(r, r.check), 'command that shows it number by number')],
       ['as a script', refused ? 'none: ' + refused : copiedLine(show(r, name, '--script'), 'command that prints it as a script')],
@@ -28,6 +29,7 @@ function makeReproducers(data, words) {
   }
 
   function unwritten(r, c) {
+    if (convention) return 'a script goes by the spec’s own convention';
     if (/\+/.test(r.backend.split('@')[0])) return 'the call is compiled, and a script makes it eagerly';
     return c && c.how && c.how.length ? 'it is more than one plain call (see “calls” above)' : '';
   }
@@ -42,8 +44,9 @@ function makeReproducers(data, words) {
     if (mine && mine.text) {
       const lines = mine.text.trimEnd().split('\n').length;
       const file = `${r.check}-${r.quantity}`.replace(/[^\w.=-]+/g, '-').slice(-120) + '.py';
-      const ends = { crash: 'it crashes as the check did', timeout: 'it comes to no end, as the check did' }[r.verdict];
-      return [el('p', {}, el('b', {}, `The ${title} stands alone`), `: it needs ${r.origin === 'target' ? 'your file, ' : ''}the framework and NumPy, nothing of lossparity; ${ends || 'it exits with 1 while the result deviates'}, and with 0 once it conforms.`),
+      const ends = { crash: 'It crashes as the check did', timeout: 'It comes to no end, as the check did' }[r.verdict];
+      const needs = r.origin === 'target' ? ` loads ${r.api} and what that imports` : ' stands alone: it needs the framework and NumPy, nothing of lossparity';
+      return [el('p', {}, el('b', {}, 'The ' + title), `${needs}. ${ends || 'It exits with 1 while the result deviates'}, and with 0 once it conforms.`),
         el('p', { class: 'copies' }, copyButton(mine.text, title), ' ', saveButton(mine.text, file)),
         el('details', { class: 'block' }, el('summary', {}, `The ${title}, ${lines} lines`),
           el('pre', { tabindex: '0', role: 'region', 'aria-label': 'The ' + title }, el('code', {}, mine.text)))];
