@@ -319,6 +319,17 @@ def test_a_disk_that_refuses_costs_no_page(tmp_path: Path, monkeypatch: pytest.M
     assert b"lossparityEmbed" in gzip.decompress(bundle())
 
 
+def test_what_cannot_be_kept_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import vl_convert
+
+    place = tmp_path / f"vega-embed-{importlib.metadata.version('vl-convert-python')}.js.gz"
+    place.mkdir()
+    monkeypatch.setenv("LOSSPARITY_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda snippet: snippet)
+    assert b"lossparityEmbed" in gzip.decompress(bundle())
+    assert list(tmp_path.iterdir()) == [place]
+
+
 def test_the_policy_lets_the_kept_script_run_by_its_hash_and_no_evaluation() -> None:
     record = factory.passing()
     page = unescape(html.render(record))
