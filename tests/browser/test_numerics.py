@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 import record_factory as factory
 from browser.accessible import violations
 from browser.visiting import Visitor, said
+from lossparity.record import Record
 from lossparity_reports import html
 
 
@@ -45,6 +46,22 @@ def test_a_chart_is_a_picture_until_it_is_seen_and_answers_then(visitor: Visitor
     drawn(page, "agreement")
     page.locator("[data-chart=agreement] .mark-rect path").first.click(position={"x": 3, "y": 3})
     expect(page.locator("#check-title")).to_be_focused()
+
+
+def test_the_worst_that_a_bar_opens_begin_with_those_that_have_no_distance(
+    visitor: Visitor, everything: Record, page_of_everything: Path
+) -> None:
+    page = visitor.open(page_of_everything)
+    expect(page.locator("#numerics > .lead")).to_contain_text("the worst first")
+    page.locator("#numerics summary").first.click()
+    page.locator("#histogram tr", has_text="numpy").filter(has_text="float32").locator("td a").click()
+    assert page.url.endswith("#backend=numpy&format=float32&sort=-ulp")
+    theirs = [r for r in everything.results if (r.backend, r.format) == ("numpy", "float32")]
+    (nan,) = (r for r in theirs if r.grade == "wrong" and r.ulp is None)
+    rows = page.locator("#results tbody tr")
+    expect(rows.nth(0).locator("a")).to_have_attribute("title", nan.check)
+    (furthest, *_) = sorted((r for r in theirs if r.ulp is not None), key=lambda r: -(r.ulp or 0.0))
+    expect(rows.nth(1).locator("a")).to_have_attribute("title", furthest.check)
 
 
 def test_a_choice_narrows_every_chart(visitor: Visitor, charted: Path) -> None:
