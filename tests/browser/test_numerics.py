@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -72,6 +73,21 @@ def test_a_choice_narrows_every_chart(visitor: Visitor, charted: Path) -> None:
     expect(page.locator("[data-chart=histogram]")).not_to_have_text(before)
     expect(page.locator("[data-chart=histogram]")).not_to_contain_text("bfloat16")
     expect(page.locator("[data-chart=histogram]")).to_contain_text("float16")
+
+
+def test_a_choice_of_which_there_is_nothing_says_so_instead_of_an_empty_panel(visitor: Visitor) -> None:
+    record = factory.passing()
+    kept = [r for r in record.results if (r.backend, r.format) != ("torch", "float16")]
+    page = visitor.open(dataclasses.replace(record, results=kept))
+    for chart in ("histogram", "error-largest"):
+        drawn(page, chart)
+        drawing = page.locator(f"[data-chart={chart}]")
+        page.locator("#chart-backend").select_option("torch")
+        page.locator("#chart-format").select_option("float16")
+        expect(drawing).to_have_text("Nothing of this choice is in this chart.")
+        page.locator("#chart-format").select_option("float32")
+        expect(drawing.locator("svg")).to_be_visible()
+        expect(drawing).to_contain_text("float32")
 
 
 def test_every_chart_has_its_table_and_its_cells_open_checks(visitor: Visitor, charted: Path) -> None:
