@@ -22,7 +22,7 @@ import pytest
 import record_factory as factory
 from lossparity.formats import FORMATS, Format
 from lossparity.model import BINS
-from lossparity.record import Agreement, CaseLine, Record, Result, Span
+from lossparity.record import Agreement, CaseLine, Record, Result, Span, Worst
 from lossparity_reports import html
 from lossparity_reports.charts import drawing
 from lossparity_reports.charts.agreement import agreement
@@ -44,6 +44,10 @@ def _result(case: str, backend: str = "torch", fmt: str = "float32", **changes: 
 
 def _case(name: str, span: Span | None, fmt: str = "float32") -> CaseLine:
     return CaseLine(name, fmt, "S1", "softmax", "", "", "", {}, {}, {}, logits=span)
+
+
+def _worst(got: str, exact: str = "0x1.0p+0") -> Worst:
+    return Worst([0], got, exact, None, None)
 
 
 def _values(figure: Figure, **wanted: object) -> list[dict[str, Any]]:
@@ -106,15 +110,15 @@ def test_of_each_bin_the_largest_error_is_drawn_where_its_case_lies() -> None:
     assert {v["address"] for v in _values(figures[0], x=50.0)} == {"#check=c/float32@torch"}
 
 
-def test_failures_known_deviations_and_wrong_classes_are_drawn_apart() -> None:
+def test_failures_known_deviations_and_other_classes_are_drawn_apart() -> None:
     cases = [_case("a", Span(2, 2.0, 2.0))]
     figure = _only(
         by_size(
             [
                 _result("a", ulp=1.0),
                 _result("a", ulp=9.0, verdict="fail", quantity="gradient"),
-                _result("a", "jax", verdict="known", cause="nan"),
-                _result("a", "jax", verdict="fail", cause="inf", quantity="gradient"),
+                _result("a", "jax", verdict="known", cause="nan", worst=_worst("nan")),
+                _result("a", "jax", verdict="fail", cause="inf", quantity="gradient", worst=_worst("inf")),
                 _result("a", "numpy", verdict="known", cause="raises"),
                 _result("a", "numpy", verdict="crash", quantity="gradient"),
                 _result("a", "tensorflow", ulp=7.0, verdict="undecided"),
@@ -132,10 +136,41 @@ def test_failures_known_deviations_and_wrong_classes_are_drawn_apart() -> None:
     }
     assert _cells(figure) == {
         ("torch", "float32"): ["failure 9; 1"],
-        ("jax", "float32"): ["failure 1 × inf; known 1 × nan"],
+        ("jax", "float32"): ["failure 1 of another class (got ∞); known 1 of another class (got NaN)"],
     }
     assert {cells[0].verdict for _, cells in figure.rows} == {"fail"}
     assert figure.rows[0][1][0].address == "#check=a/float32@torch"
+
+
+def test_a_number_where_none_is_right_is_of_another_class_and_what_gave_no_numbers_is_not_drawn() -> None:
+    cases = [_case("a", Span(2, 2.0, 2.0)), _case("b", Span(2, 2.5, 2.0))]
+    failed = {"verdict": "fail", "grade": "wrong"}
+    figures = by_size(
+        [
+            _result("a", **failed, cause="zero", worst=_worst("0x0p+0", "nan")),
+            _result("b", **failed, cause="finite-wrong", worst=_worst("0x1.0p+0", "inf")),
+            _result("b", **failed, cause="nan", worst=_worst("nan"), quantity="gradient"),
+            _result("a", "jax", **failed, histogram=_counts(b10=1)),
+            _result("a", "numpy", **failed, cause="shape"),
+            _result("b", "numpy", **failed, cause="inconsistent", histogram=_counts()),
+            _result("a", "tensorflow", grade="uncertified", verdict="undecided", worst=_worst("nan")),
+            _result("b", "tensorflow", verdict="error", cause="raises"),
+        ],
+        cases,
+    )
+    for figure in figures:
+        assert _cells(figure) == {
+            ("torch", "float32"): ["failure 3 of another class (got 0, a number, NaN)"],
+            ("jax", "float32"): ["failure 1 of another class"],
+        }
+        assert {v["kind"] for v in _values(figure) if "state" in v} == {"class"}
+        assert "results of another class" in figure.lead and "a point for each state" in figure.lead
+    said = {v["said"] for v in _values(figures[0], kind="class")}
+    assert said == {
+        "torch, float32, failure: 3 of another class (got 0, a number, NaN), the first at 2",
+        "jax, float32, failure: 1 of another class, the first at 2",
+    }
+    assert ">another class</text>" in draw(figures[0].spec)
 
 
 @pytest.mark.parametrize("number", [0.0, 1e308, 5e-324])
@@ -317,6 +352,17 @@ def test_a_disk_that_refuses_costs_no_page(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("LOSSPARITY_CACHE_DIR", str(tmp_path / "file"))
     monkeypatch.setattr(vl_convert, "javascript_bundle", lambda snippet: snippet)
     assert b"lossparityEmbed" in gzip.decompress(bundle())
+
+
+def test_what_cannot_be_kept_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import vl_convert
+
+    place = tmp_path / f"vega-embed-{importlib.metadata.version('vl-convert-python')}.js.gz"
+    place.mkdir()
+    monkeypatch.setenv("LOSSPARITY_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda snippet: snippet)
+    assert b"lossparityEmbed" in gzip.decompress(bundle())
+    assert list(tmp_path.iterdir()) == [place]
 
 
 def test_the_policy_lets_the_kept_script_run_by_its_hash_and_no_evaluation() -> None:

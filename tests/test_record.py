@@ -124,6 +124,19 @@ def test_results_without_a_histogram_are_read_as_those_of_older_records_are(writ
     assert got.results == [msgspec.structs.replace(result, histogram=[]) for result in passing().results]
 
 
+@pytest.mark.parametrize("count", [-1, 2**40 + 1, 10**18])
+def test_a_line_whose_histogram_counts_what_no_array_has_is_damaged(written: Path, count: int) -> None:
+    whole = written.read_bytes().splitlines()
+    at, line = next((n, line) for n, line in enumerate(whole) if b'"histogram":[' in line)
+    damaged = json.loads(line)
+    damaged["histogram"][0] = count
+    written.write_bytes(b"\n".join([*whole[:at], json.dumps(damaged).encode(), *whole[at + 1 :]]))
+    got = read(written)
+    assert not got.complete
+    assert got.broken.startswith(f"line {at + 1} is cut off or damaged")
+    assert got.results == passing().results[1:]
+
+
 def test_keys_that_are_not_known_are_ignored(written: Path) -> None:
     objects = [json.loads(line) | {"of_a_later_version": [1]} for line in written.read_text().splitlines()]
     written.write_text("".join(json.dumps(o) + "\n" for o in objects))

@@ -45,9 +45,10 @@ __all__ = [
 
 VERSION = 1
 
-# What is read has these words alone: a line with another one is damaged.
+# What is read has these words and counts alone: a line with another one is damaged.
 _VERDICT = msgspec.Meta(pattern=rf"^({'|'.join(one.value for one in Verdict)})\Z")
 _GRADE = msgspec.Meta(pattern=rf"^({'|'.join(one.value for one in Grade)})?\Z")
+_ELEMENTS = msgspec.Meta(ge=0, le=2**40)  # more than any array has; sums of so many fit into 64 bits
 
 
 class Excerpt(msgspec.Struct, frozen=True):
@@ -200,7 +201,7 @@ class Result(msgspec.Struct, frozen=True, tag_field="kind", tag="result", omit_d
     worst: Worst | None = None
     input_hash: str = ""
     message: str = ""
-    histogram: list[int] = []
+    histogram: list[Annotated[int, _ELEMENTS]] = []
     explained: list[Explained] = []
     shared: bool = False
     zeroed: bool = False

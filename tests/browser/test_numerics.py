@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from playwright.sync_api import Page, expect
 import record_factory as factory
 from browser.accessible import violations
 from browser.visiting import Visitor, said
+from lossparity.record import Record
 from lossparity_reports import html
 
 
@@ -47,6 +49,22 @@ def test_a_chart_is_a_picture_until_it_is_seen_and_answers_then(visitor: Visitor
     expect(page.locator("#check-title")).to_be_focused()
 
 
+def test_the_worst_that_a_bar_opens_begin_with_those_that_have_no_distance(
+    visitor: Visitor, everything: Record, page_of_everything: Path
+) -> None:
+    page = visitor.open(page_of_everything)
+    expect(page.locator("#numerics > .lead")).to_contain_text("the worst first")
+    page.locator("#numerics summary").first.click()
+    page.locator("#histogram tr", has_text="numpy").filter(has_text="float32").locator("td a").click()
+    assert page.url.endswith("#backend=numpy&format=float32&sort=-ulp")
+    theirs = [r for r in everything.results if (r.backend, r.format) == ("numpy", "float32")]
+    (nan,) = (r for r in theirs if r.grade == "wrong" and r.ulp is None)
+    rows = page.locator("#results tbody tr")
+    expect(rows.nth(0).locator("a")).to_have_attribute("title", nan.check)
+    (furthest, *_) = sorted((r for r in theirs if r.ulp is not None), key=lambda r: -(r.ulp or 0.0))
+    expect(rows.nth(1).locator("a")).to_have_attribute("title", furthest.check)
+
+
 def test_a_choice_narrows_every_chart(visitor: Visitor, charted: Path) -> None:
     page = visitor.open(charted)
     drawn(page)
@@ -55,6 +73,21 @@ def test_a_choice_narrows_every_chart(visitor: Visitor, charted: Path) -> None:
     expect(page.locator("[data-chart=histogram]")).not_to_have_text(before)
     expect(page.locator("[data-chart=histogram]")).not_to_contain_text("bfloat16")
     expect(page.locator("[data-chart=histogram]")).to_contain_text("float16")
+
+
+def test_a_choice_of_which_there_is_nothing_says_so_instead_of_an_empty_panel(visitor: Visitor) -> None:
+    record = factory.passing()
+    kept = [r for r in record.results if (r.backend, r.format) != ("torch", "float16")]
+    page = visitor.open(dataclasses.replace(record, results=kept))
+    for chart in ("histogram", "error-largest"):
+        drawn(page, chart)
+        drawing = page.locator(f"[data-chart={chart}]")
+        page.locator("#chart-backend").select_option("torch")
+        page.locator("#chart-format").select_option("float16")
+        expect(drawing).to_have_text("Nothing of this choice is in this chart.")
+        page.locator("#chart-format").select_option("float32")
+        expect(drawing.locator("svg")).to_be_visible()
+        expect(drawing).to_contain_text("float32")
 
 
 def test_every_chart_has_its_table_and_its_cells_open_checks(visitor: Visitor, charted: Path) -> None:

@@ -41,7 +41,8 @@ function makeCharts() {
   async function draw(drawing) {
     specs ||= load();
     const spec = chosen((await specs)[drawing.dataset.chart]);
-    if (!spec.data.values.some(row => row.backend)) {
+    // A panel of nothing has a row too, of a backend, and a cliff is there without one.
+    if (!spec.data.values.some(row => row.backend && row.said)) {
       drawing.replaceChildren('Nothing of this choice is in this chart.');
       return;
     }

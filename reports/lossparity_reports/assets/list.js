@@ -15,7 +15,8 @@ function makeList(data, words, changes) {
   const isWeak = r => r.verdict === 'pass' && r.grade === 'loose';
   const orders = {
     verdict: r => -gravity.indexOf(r.verdict), grade: r => r.grade ? grades.indexOf(r.grade) : -1,
-    ulp: r => r.ulp ?? -1, bound_used: r => r.bound_used ?? -1, change: changes.place,
+    ulp: r => r.ulp ?? (r.grade === 'wrong' ? Infinity : -1), // of another class or shape: no distance is as far
+    bound_used: r => r.bound_used ?? -1, change: changes.place,
   };
   const columns = changes.present ? [COLUMNS[0], ['change', 'change', ''], ...COLUMNS.slice(1)] : COLUMNS;
   const texts = new Map();

@@ -16,7 +16,7 @@ LOW, HIGH = 0.1, 1e6
 STATES = ("pass", "known", "failure")
 """What a point stands for; each has its own shape, and its word in the legend."""
 
-_TALL, _STRIP = 96, 18  # of a panel, and of the strip at its top for wrong classes
+_TALL, _STRIP = 96, 18  # of a panel, and of the strip at its top for what is of another class
 _AXIS_LABEL = (
     "(datum.value >= 1e6 ? '≥ ' : datum.value <= 0.1 ? '≤ ' : '') + "
     "(datum.value < 1 ? '0.1' : format(datum.value, '~s'))"
@@ -86,7 +86,7 @@ def panels(
                 {
                     "transform": [{"filter": "datum.kind === 'strip'"}],
                     "mark": {"type": "text", "align": "right", "fontSize": 10, "color": "var(--soft)"},
-                    "encoding": {"x": {"value": -7}, "y": {"value": 8}, "text": {"value": "NaN, ∞"}},
+                    "encoding": {"x": {"value": -7}, "y": {"value": 8}, "text": {"value": "another class"}},
                 },
                 {
                     "transform": [{"filter": "datum.kind === 'cliff'"}],

@@ -1,7 +1,8 @@
 """Error against what makes a case hard: the size of its logits, their spread, and the number of classes.
 
 Of each backend and format the largest error in each bin is drawn, where its case lies. What passes, known deviations
-and failures are kept apart, and so is a wrong class (NaN, infinity), which has no distance.
+and failures are kept apart, and so is what is of another class, which has no distance: NaN, an infinity or a number
+where another of the three is right. What raised, crashed or has another shape or format gave no numbers to draw.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ __all__ = ["EDGES", "by_size"]
 EDGES = (0.3, *(mantissa * 10.0**power for power in range(6) for mantissa in (1, 3)), HIGH)
 """The ends of the bins; the first and the last are open."""
 
-_CLASSES = ("nan", "inf")
+_GOT = {"nan": "NaN", "inf": "\N{INFINITY}", "zero": "0", "finite-wrong": "a number"}
 _AXES = {
     "largest": ("Error against logit size", "largest finite |logit|"),
     "spread": ("Error against spread", "widest row of finite logits"),
@@ -36,7 +37,7 @@ _AXES = {
 
 @dataclass
 class _Bin:
-    """What a backend came to in a format and a bin: of each state the worst result, and how many of a wrong class."""
+    """What a backend came to in a format and a bin: of each state the worst result, and those of another class."""
 
     worst: dict[str, tuple[float, float, Result]] = field(default_factory=dict)
     unlike: dict[str, list[tuple[float, Result]]] = field(default_factory=dict)
@@ -45,7 +46,7 @@ class _Bin:
         if result.ulp is not None:
             if state not in self.worst or result.ulp > self.worst[state][0]:
                 self.worst[state] = (result.ulp, at, result)
-        elif state != "pass" and result.cause in _CLASSES:
+        elif state != "pass" and _has_numbers(result):
             self.unlike.setdefault(state, []).append((at, result))
 
 
@@ -57,7 +58,7 @@ def by_size(results: Sequence[Result], cases: Iterable[CaseLine]) -> list[Figure
         bins: dict[tuple[str, str], dict[int, _Bin]] = {}
         for result in results:
             span, state = spans.get((result.case, result.format)), _state(result)
-            if span is not None and state and (result.ulp is not None or result.cause in _CLASSES):
+            if span is not None and state and (result.ulp is not None or _has_numbers(result)):
                 at = float(getattr(span, name))
                 where = bins.setdefault((result.backend, result.format), {})
                 where.setdefault(bisect_right(EDGES, at), _Bin()).add(at, state, result)
@@ -72,6 +73,11 @@ def _state(result: Result) -> str:
     if result.verdict in FAILING:
         return "failure"
     return {"pass": "pass", "stale": "pass", "known": "known"}.get(result.verdict, "")
+
+
+def _has_numbers(result: Result) -> bool:
+    """Whether its elements were judged; where one deviates all the same without a distance, its class does."""
+    return result.worst is not None or any(result.histogram)
 
 
 def _figure(name: str, title: str, axis: str, bins: Mapping[tuple[str, str], dict[int, _Bin]]) -> Figure:
@@ -105,8 +111,9 @@ def _figure(name: str, title: str, axis: str, bins: Mapping[tuple[str, str], dic
     return Figure(
         f"error-{name}",
         title,
-        "The largest error of each backend, at the place of its case: a point for each column of the table. "
-        "In the strip at the top are results of a wrong class. "
+        "The largest error of each backend, at the place of its case: a point for each state (pass, known, failure) in "
+        "each column of the table. In the strip at the top are results of another class: NaN or an infinity where a "
+        "number is right, or the reverse. What raised, crashed or has another shape or format gave no numbers to draw. "
         f"Below {LOW:g} or above {HIGH:,.0f} a point is at the edge; beside an exact value near 0 an ulp is small. "
         f"Dashed rules are cliffs of the format. {known}",
         panels(axis, series, formats, points + marks),
@@ -153,15 +160,15 @@ def _points(backend: str, fmt: str, series: Series, there: _Bin) -> list[dict[st
             "state": state,
             "x": _clamped(found[0][0]),
             "address": address(check=found[0][1].check),
-            "said": f"{said}, {state}: {len(found)} of a wrong class ({_kinds(found)}), "
-            f"the first at {short(found[0][0])}",
+            "said": f"{said}, {state}: {_unlike(found)}, the first at {short(found[0][0])}",
         }
         for state, found in there.unlike.items()
     ]
 
 
-def _kinds(found: Sequence[tuple[float, Result]]) -> str:
-    return ", ".join(dict.fromkeys(result.cause for _, result in found))
+def _unlike(found: Sequence[tuple[float, Result]]) -> str:
+    got = ", ".join(dict.fromkeys(_GOT[result.cause] for _, result in found if result.cause in _GOT))
+    return f"{len(found)} of another class{f' (got {got})' if got else ''}"
 
 
 def _cell(there: _Bin | None) -> Cell:
@@ -172,7 +179,7 @@ def _cell(there: _Bin | None) -> Cell:
     found: Result | None = None
     for state in reversed(STATES):
         here = [short(there.worst[state][0])] if state in there.worst else []
-        here += [f"{len(there.unlike[state])} × {_kinds(there.unlike[state])}"] if state in there.unlike else []
+        here += [_unlike(there.unlike[state])] if state in there.unlike else []
         if here and state != "pass":
             parts.append(f"{state} {', '.join(here)}")
             if found is None:
