@@ -380,7 +380,7 @@ def test_a_page_does_not_overwrite_a_record_and_one_that_cannot_be_written_is_wr
     assert written.read_bytes() == before
     result = lossparity("compare", str(written), str(written), "--html", "mine.yaml/changes.html")
     assert result.exit_code == 2
-    assert "the page cannot be written" in result.stderr
+    assert result.stderr.endswith("the page cannot be written: File exists\n  choose another place for it\n")
 
 
 def test_the_page_of_a_record_may_be_written_again_beside_another() -> None:
