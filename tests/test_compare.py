@@ -383,6 +383,25 @@ def test_a_page_does_not_overwrite_a_record_and_one_that_cannot_be_written_is_wr
     assert result.stderr.endswith("the page cannot be written: File exists\n  choose another place for it\n")
 
 
+@pytest.mark.parametrize("over", ["base.jsonl", "new.jsonl", "linked.jsonl"])
+def test_a_report_does_not_overwrite_the_record_or_its_baseline(over: str) -> None:
+    base, new = differing(grade="tight")
+    Path("linked.jsonl").symlink_to(base)
+    before = [Path(name).read_bytes() for name in (base, new)]
+    result = lossparity("report", new, "--baseline", base, "-o", over)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"lossparity: {over} is one of the records\n  choose another --output\n"
+    assert [Path(name).read_bytes() for name in (base, new)] == before
+
+
+def test_a_record_that_is_called_as_its_report_would_be_is_not_overwritten(written: Path) -> None:
+    for name, file in (("html", "report.html"), ("badge", "badge.json")):
+        Path(file).write_bytes(written.read_bytes())
+        assert lossparity("report", file, "--format", name).exit_code == 2
+        assert Path(file).read_bytes() == written.read_bytes()
+        assert lossparity("report", file, "--format", name, "-o", "elsewhere").exit_code == 0
+
+
 def test_the_page_of_a_record_may_be_written_again_beside_another() -> None:
     base, new = differing(verdict="fail", grade="wrong")
     assert lossparity("report", new, "--baseline", base, "-o", "changes.html").exit_code == 0

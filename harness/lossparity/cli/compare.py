@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lossparity.cli import options
-from lossparity.cli.steps import reports
+from lossparity.cli.steps import reports, spare
 from lossparity.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def compare(
     from lossparity.changes import kinds_named, mapping
     from lossparity.changes.scope import Scope
 
-    if html and html.resolve() in (base.resolve(), new.resolve()):
-        raise UsageError(f"{html} is one of the records", hint="choose another --html")
+    spare((base, new), {"--html": html})
     kinds, scope = kinds_named(fail_on or "default"), Scope(globs, formats)
     before = scope.read(base)
     compared = Baseline(str(base), before, kinds, mapping(mapped, before)).compare(new, scope)
