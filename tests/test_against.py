@@ -117,6 +117,22 @@ def test_nothing_compared_is_said_and_is_not_said_to_be_without_regression() -> 
     assert said(found).notes == ("200 of the 200 results on this page were left out of the comparison.",)
 
 
+def test_where_nothing_was_compared_what_was_added_is_told_and_is_no_lack_of_regressions() -> None:
+    base = factory.passing()
+    none = replace(base, results=[])
+    found = said(beside(none, base))
+    assert (found.sentence, found.state) == ("Nothing could be compared with base.jsonl: 200 added.", "empty")
+    other = [msgspec.structs.replace(one, input_hash=f"not {one.input_hash}") for one in base.results[:3]]
+    found = said(beside(base, replace(base, results=other), fail_on="none"))
+    told = "Nothing could be compared with base.jsonl: 197 removed, 3 no longer comparable."
+    assert (found.sentence, found.state) == (told, "empty")
+    found = said(beside(base, none))
+    assert (found.sentence, found.state) == (
+        "Against base.jsonl: 200 regressed, 0 fixed; 0 of 0 compared results did not change.",
+        "regressed",
+    )
+
+
 def test_each_kind_links_to_its_results_and_to_the_worst() -> None:
     base, new = changed(GRADE, FAILS, {**FAILS, "verdict": "crash", "message": "killed"})
     found = said(beside(base, new))

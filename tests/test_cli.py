@@ -156,7 +156,13 @@ def test_what_is_no_shard_is_refused_before_anything_starts(shard: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("one.jsonl", "-o", "./one.jsonl"), "one.jsonl is one of the records"),
+        (("one.jsonl", "-o", "./one.jsonl"), "one.jsonl is one of the records\n  choose another --output"),
+        (
+            ("one.jsonl", "-o", "m.jsonl", "--page", "one.jsonl"),
+            "one.jsonl is one of the records\n  choose another --page",
+        ),
+        (("one.jsonl", "-o", "m.jsonl", "--page", "linked.jsonl"), "linked.jsonl is one of the records"),
+        (("one.jsonl", "-o", "m.jsonl", "--page", "./m.jsonl"), "m.jsonl is the --output too\n  choose another --page"),
         (("one.jsonl", "none.jsonl", "-o", "m.jsonl"), "none.jsonl: the record cannot be read"),
         (("one.jsonl", "mine.yaml", "-o", "m.jsonl"), "mine.yaml:1: not a lossparity record"),
         (("one.jsonl", "changed.jsonl", "-o", "m.jsonl"), "worked-example/softmax/float64@numpy#value is"),
@@ -167,6 +173,7 @@ def test_what_cannot_be_merged_is_refused_and_nothing_is_written(arguments: tupl
     lossparity("run", "-b", "numpy", *TINY)
     text = Path("lossparity-results/run.jsonl").read_text()
     Path("one.jsonl").write_text(text)
+    Path("linked.jsonl").hardlink_to("one.jsonl")
     Path("changed.jsonl").write_text(text.replace('"verdict":"pass"', '"verdict":"fail"'))
     Path("other.jsonl").write_text(re.sub(r'"details":{"numpy":"[^"]*"', '"details":{"numpy":"1.0"', text))
     result = lossparity("merge", *arguments)

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from lossparity import record
 from lossparity.changes import KINDS
 from lossparity.cli import main
-from lossparity.record import Record
+from lossparity.record import Part, Record
 from record_factory import HOSTILE, everything, many
 from test_cli import SUITE
 from test_record import write
@@ -380,7 +380,66 @@ def test_a_page_does_not_overwrite_a_record_and_one_that_cannot_be_written_is_wr
     assert written.read_bytes() == before
     result = lossparity("compare", str(written), str(written), "--html", "mine.yaml/changes.html")
     assert result.exit_code == 2
-    assert "the page cannot be written" in result.stderr
+    assert result.stderr.endswith("the page cannot be written: File exists\n  choose another place for it\n")
+
+
+@pytest.mark.parametrize("over", ["base.jsonl", "new.jsonl", "linked.jsonl"])
+def test_a_report_does_not_overwrite_the_record_or_its_baseline(over: str) -> None:
+    base, new = differing(grade="tight")
+    Path("linked.jsonl").symlink_to(base)
+    before = [Path(name).read_bytes() for name in (base, new)]
+    result = lossparity("report", new, "--baseline", base, "-o", over)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"lossparity: {over} is one of the records\n  choose another --output\n"
+    assert [Path(name).read_bytes() for name in (base, new)] == before
+
+
+def test_a_record_that_is_called_as_its_report_would_be_is_not_overwritten(written: Path) -> None:
+    for name, file in (("html", "report.html"), ("badge", "badge.json")):
+        Path(file).write_bytes(written.read_bytes())
+        assert lossparity("report", file, "--format", name).exit_code == 2
+        assert Path(file).read_bytes() == written.read_bytes()
+        assert lossparity("report", file, "--format", name, "-o", "elsewhere").exit_code == 0
+
+
+def sharded(*, number: int = 2, of: int = 4, questions: str = "abc") -> Path:
+    """Write a part of a run of 200 results, every second one; return its name."""
+    whole = many(200)
+    header = msgspec.structs.replace(whole.header, shard=Part(number, of, questions, ["torch"]))
+    return write(Path(f"{number}-{of}-{questions}.jsonl"), replace(whole, header=header, results=whole.results[::2]))
+
+
+@pytest.mark.parametrize("base_is_shard", [True, False])
+def test_a_shard_is_not_compared_with_a_whole_run(base_is_shard: bool) -> None:
+    whole, part = str(write(Path("whole.jsonl"), many(200))), str(sharded())
+    base, new = (part, whole) if base_is_shard else (whole, part)
+    said = {whole: "a whole run", part: "shard 2 of 4"}
+    for command in (("compare", base, new, "--html", "page.html"), ("report", new, "--baseline", base)):
+        result = lossparity(*command)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == (
+            f"lossparity: {base} is {said[base]}, and {new} is {said[new]}\n"
+            "  join the shards with `lossparity merge`, and compare what comes of it\n"
+        )
+    assert not {"page.html", "report.html"} & {path.name for path in Path().iterdir()}
+
+
+@pytest.mark.parametrize("other", [{"number": 3}, {"of": 5}, {"questions": "def"}])
+def test_a_shard_is_compared_with_the_same_one_alone(other: dict[str, Any]) -> None:
+    again = sharded().rename("again.jsonl")
+    part = str(sharded())
+    result = lossparity("compare", part, str(again))
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "no regression")
+    result = lossparity("compare", part, str(sharded(**other)))
+    assert result.exit_code == 2
+    assert ("but of other cases or formats" in result.stderr) is ("questions" in other)
+
+
+def test_a_run_is_not_compared_with_a_shard_and_says_so_before_it_begins() -> None:
+    result = run("--baseline", str(sharded()))
+    assert result.exit_code == 2
+    assert "2-4-abc.jsonl is shard 2 of 4, and what would be run is a whole run" in result.stderr
+    assert not Path("lossparity-results").exists()
 
 
 def test_the_page_of_a_record_may_be_written_again_beside_another() -> None:

@@ -49,6 +49,17 @@ def test_answers_are_the_same_within_a_small_part_of_a_rounding(one: CaseLine, o
     assert same_answer(one, other, "gradient")
 
 
+@pytest.mark.parametrize("text", ["0,5", "0x1p99999", "-0x1p99999", ""])
+def test_a_number_that_cannot_be_read_is_not_the_same_as_any_other(text: str) -> None:
+    damaged = msgspec.structs.replace(CASE, exact={"value": {"exact": Excerpt("float64", [1], [text])}})
+    for number in (0.5, math.inf, -math.inf, math.nan):
+        assert not same_answer(damaged, case(number)) and not same_answer(case(number), damaged)
+    assert same_answer(damaged, damaged)
+    assert compare(record(case(0.5)), record(damaged)).compared == 0
+    with pytest.raises(UsageError, match="s/a in float32 is not the same in"):
+        merge([("A", record(case(0.5))), ("B", record(damaged))])
+
+
 def record(given: CaseLine) -> Record:
     result = Result(
         "s/a/float32@torch", "value", "s/a", "S1", "mathematics", "softmax", "torch", "float32", "pass", "produced"

@@ -85,18 +85,34 @@ def test_machines_may_differ_and_are_all_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "said", "versions"),
     [
-        ({"torch": "2.4.0"}, "torch is 2.13.0 in A, 2.4.0 in B"),
-        ({"subnormals": "flushed"}, "subnormals is none in A, flushed in B"),
-        ({"pinned threads": "4"}, "pinned threads is none in A, 4 in B"),
+        ({"torch": "2.4.0"}, "torch is 2.13.0 in A, 2.4.0 in B", True),
+        ({"torch": "2.4.0", "numpy": "1.26.4"}, "numpy is none in A, 1.26.4 in B", True),
+        ({"python": "3.12.0"}, "python is none in A, 3.12.0 in B", False),
+        ({"subnormals": "flushed"}, "subnormals is none in A, flushed in B", False),
+        ({"pinned threads": "4"}, "pinned threads is none in A, 4 in B", False),
     ],
 )
-def test_other_software_or_settings_are_refused_with_the_difference(other: dict[str, str], said: str) -> None:
+def test_other_software_or_settings_are_refused_with_the_difference_and_what_to_do(
+    other: dict[str, str], said: str, versions: bool
+) -> None:
     with pytest.raises(UsageError) as caught:
         environments([given("A", torch()), given("B", torch(**other))])
     assert caught.value.message == f"torch is not the same in all records: {said}"
-    assert "compared, not merged" in caught.value.hint
+    assert ("--versions names each" in caught.value.hint) is versions
+    assert ("the version of torch is the same" in caught.value.hint) is not versions
+    assert "compare" in caught.value.hint
+
+
+def test_versions_of_a_library_on_a_framework_are_told_apart_by_its_own() -> None:
+    one, other = (
+        Environment("torch.keras", True, {"torch": "2.13.0", "keras": keras, "python": python})
+        for keras, python in (("3.11.0", "3.11.7"), ("3.15.1", "3.12.0"))
+    )
+    with pytest.raises(UsageError, match=r"keras is 3\.11\.0 in A, 3\.15\.1 in B") as caught:
+        environments([given("A", one), given("B", other)])
+    assert "--versions names each" in caught.value.hint
 
 
 def test_an_environment_that_is_missing_somewhere_is_there() -> None:

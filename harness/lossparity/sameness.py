@@ -39,7 +39,12 @@ def _same(one: Excerpt, other: Excerpt, within: float) -> bool:
     if (one.format, one.shape, len(one.values)) != (other.format, other.shape, len(other.values)):
         return False
     pairs = zip(one.values, other.values, strict=True)
-    return all(
-        here == there or math.isclose(float.fromhex(here), float.fromhex(there), rel_tol=within)
-        for here, there in pairs
-    )
+    return all(here == there or math.isclose(_number(here), _number(there), rel_tol=within) for here, there in pairs)
+
+
+def _number(text: str) -> float:
+    """Read a hex float; NaN, which is close to no number, for what is none or is beyond binary64."""
+    try:
+        return float.fromhex(text)
+    except (ValueError, OverflowError):
+        return math.nan

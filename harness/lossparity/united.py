@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import chain
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from lossparity.agreement import both
 from lossparity.errors import UsageError
-from lossparity.model import Verdict
+from lossparity.model import Backend, Verdict
 from lossparity.record import Agreement, CaseLine, Environment, Line, Part, Record, Result, encode
 from lossparity.sameness import same_answer
 from lossparity.spec import CLAUSES, FORMAT_ALIASES
@@ -130,7 +130,7 @@ def _environment(name: str, there: list[tuple[Given, Environment]], notes: list[
             if key not in _MACHINE and here != other:
                 raise UsageError(
                     f"{name} is not the same in all records: {key} is {here} in {first.name}, {other} in {one.name}",
-                    hint="different versions are compared, not merged; --versions names each backend with its own",
+                    hint=_instead(name, details, environment.details),
                 )
     for key in _MACHINE:
         seen = sorted({environment.details[key] for _, environment in present if key in environment.details})
@@ -139,6 +139,17 @@ def _environment(name: str, there: list[tuple[Given, Environment]], notes: list[
         if len(seen) > 1:
             notes.append(f"{name} was not run on machines of one kind: {key} is {', '.join(seen)}")
     return Environment(name, True, details)
+
+
+def _instead(name: str, here: Mapping[str, str], other: Mapping[str, str]) -> str:
+    """Say what to do with two environments of one name: `--versions` tells them apart by these versions alone."""
+    backend = Backend.parse(name)
+    if any(here.get(which) != other.get(which) for which in (backend.framework, backend.variant)):
+        return "different versions are compared, not merged; --versions names each backend with its own"
+    return (
+        f"the version of {backend.implementation} is the same, so --versions does not tell them apart; "
+        "`lossparity compare` puts them beside each other, with --map if need be"
+    )
 
 
 def cases(given: Sequence[Given]) -> list[CaseLine]:

@@ -67,7 +67,8 @@ class Gone:
 class Section:
     """All that the section says; of `gone`, what only BASE holds, at most 50 of `removed`.
 
-    `state` is regressed, changed, same or empty; `cells` is what the matrix says; `removed_address` lists what is gone.
+    `state` is regressed, changed, same, or empty where nothing was compared and nothing regressed; `cells` is what the
+    matrix says; `removed_address` lists what is gone.
     """
 
     name: str
@@ -92,7 +93,7 @@ def section(record: Record) -> Section | None:
     gone = [one for one in against.changes if one.after is None and one.before is not None]
     return Section(
         name=against.name,
-        state="regressed" if signs[REGRESSED] else "changed" if signs else "same" if against.compared else "empty",
+        state="regressed" if signs[REGRESSED] else "empty" if not against.compared else "changed" if signs else "same",
         sentence=_sentence(against, signs),
         notes=_notes(against, record),
         sorts=_sorts(found),
@@ -106,8 +107,10 @@ def section(record: Record) -> Section | None:
 
 
 def _sentence(against: Against, signs: Counter[str]) -> str:
-    if not signs and not against.compared:
-        return f"Nothing could be compared with {against.name}."
+    if not signs[REGRESSED] and not against.compared:
+        counts = Counter(one.kind for one in against.changes)
+        told = [f"{counts[kind.name]} {kind.said}" for kind in against.kinds if counts[kind.name]]
+        return f"Nothing could be compared with {against.name}{': ' if told else ''}{', '.join(told)}."
     told = [
         f"{signs[REGRESSED]} regressed" if signs[REGRESSED] else "no regression",
         f"{signs[FIXED]} fixed",

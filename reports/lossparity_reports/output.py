@@ -16,5 +16,6 @@ def put(path: Path, text: str, what: str, *, append: bool = False) -> None:
         with path.open("a" if append else "w", encoding="utf-8", errors="replace", newline="\n") as file:
             file.write(text)
     except OSError as error:
-        hint = "choose another place for it with --output"
-        raise UsageError(f"{what} cannot be written: {error.strerror}", where=str(path), hint=hint) from None
+        reason = f"{what} cannot be written: {error.strerror}"
+        # No option by its name: each command has another one.
+        raise UsageError(reason, where=str(path), hint="choose another place for it") from None

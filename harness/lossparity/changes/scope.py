@@ -8,10 +8,10 @@ from pathlib import Path
 
 from lossparity.changes.aligning import by_backend, without_path
 from lossparity.errors import UsageError
-from lossparity.record import Record, Result, read
+from lossparity.record import Part, Record, Result, read
 from lossparity.suite import matches
 
-__all__ = ["Scope"]
+__all__ = ["Scope", "same_part"]
 
 
 @dataclass(frozen=True)
@@ -47,3 +47,22 @@ class Scope:
         except UsageError as error:
             raise UsageError(error.message, where=str(path), hint=error.hint) from None
         return record
+
+
+def same_part(base: str, of_base: Part | None, new: str, of_new: Part | None) -> None:
+    """UsageError unless two records, by their names, are both of a whole run (None) or of the same part of one.
+
+    Of another part the results are other ones: each would be removed here and added there.
+    """
+    if _questions(of_base) == _questions(of_new):
+        return
+    parts = [str(part or "a whole run") for part in (of_base, of_new)]
+    other = ", but of other cases or formats" if parts[0] == parts[1] else ""
+    raise UsageError(
+        f"{base} is {parts[0]}, and {new} is {parts[1]}{other}",
+        hint="join the shards with `lossparity merge`, and compare what comes of it",
+    )
+
+
+def _questions(part: Part | None) -> tuple[int, int, str] | None:
+    return (part.number, part.of, part.questions) if part else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lossparity.cli import options
-from lossparity.cli.steps import reports
+from lossparity.cli.steps import reports, spare
 from lossparity.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def compare(
     from lossparity.changes import kinds_named, mapping
     from lossparity.changes.scope import Scope
 
-    if html and html.resolve() in (base.resolve(), new.resolve()):
-        raise UsageError(f"{html} is one of the records", hint="choose another --html")
+    spare((base, new), {"--html": html})
     kinds, scope = kinds_named(fail_on or "default"), Scope(globs, formats)
     before = scope.read(base)
     compared = Baseline(str(base), before, kinds, mapping(mapped, before)).compare(new, scope)
@@ -85,8 +84,11 @@ class Baseline:
     def compare(self, new: Path, scope: Scope) -> Compared:
         """Compare a part of the record NEW with it."""
         from lossparity.changes import compare as compared
+        from lossparity.changes.scope import same_part
 
-        return Compared(self, str(new), compared(self.record, scope.read(new), self.names))
+        record = scope.read(new)
+        same_part(self.name, self.record.header.shard, str(new), record.header.shard)
+        return Compared(self, str(new), compared(self.record, record, self.names))
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,14 @@ def against(
     globs: Sequence[str] = (),
     formats: Sequence[str] = (),
     suites: Sequence[str] = (),
+    *,
+    whole: bool = False,
 ) -> Callable[[Path], Compared] | None:
     """Read the part of a baseline that a run asks for; return what compares a record with it, None without a baseline.
 
     It is read before the run, which may overwrite it. `backends`, `globs`, `formats` and `suites` are what a run was
-    restricted to; an empty one is no restriction.
+    restricted to; an empty one is no restriction. `whole`: the record will be of a whole run, so that a baseline that
+    is a shard is refused at once.
     """
     if baseline is None:
         if fail_on is not None:
@@ -140,9 +145,11 @@ def against(
         return None
     from lossparity.changes import kinds_named
     from lossparity.changes.aligning import without_path
-    from lossparity.changes.scope import Scope
+    from lossparity.changes.scope import Scope, same_part
 
     kinds = kinds_named(fail_on or "default")
     names = {without_path(str(backend)) for backend in backends}
     held = Baseline(str(baseline), Scope(globs, formats, names, suites).read(baseline), kinds, {})
+    if whole:
+        same_part(held.name, held.record.header.shard, "what would be run", None)
     return lambda record: held.compare(record, Scope())

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from lossparity.cli.steps import page
-from lossparity.errors import UsageError
+from lossparity.cli.steps import page, spare
 
 
 @click.command()
@@ -37,8 +36,7 @@ def merge(records: tuple[Path, ...], output: Path, versioned: bool, html: Path |
     from lossparity.merging import merge as joined
     from lossparity.versions import told_apart
 
-    if output.resolve() in {given.resolve() for given in records}:
-        raise UsageError(f"{output} is one of the records", hint="choose another --output")
+    spare(records, {"--output": output, "--page": html})
     read = [(str(given), record.read(given)) for given in records]
     merged = joined(told_apart(read) if versioned else read)
     with record.Writer(output) as writer:

@@ -9,7 +9,7 @@ import click
 
 from lossparity.cli import completing
 from lossparity.cli.compare import against
-from lossparity.cli.steps import reports
+from lossparity.cli.steps import reports, spare
 from lossparity.errors import UsageError, suggest
 
 _PLACES = {"html": ("page", "report.html"), "junit": ("junit", "junit.xml"), "badge": ("badge", "badge.json")}
@@ -53,6 +53,7 @@ def report(record: Path, name: str, baseline: Path | None, output: Path | None) 
         what, file = "summary", os.environ.get("GITHUB_STEP_SUMMARY") or "summary.md"
     # An absolute path, such as that of the step's summary, stays as it is.
     to = output or record.parent / file
+    spare([record, baseline] if baseline else [record], {"--output": to})
     compare = against(baseline, None)
     reports(record, {name: to}, compare(record).mark if compare else None)
     click.echo(f"{what}: {to}")

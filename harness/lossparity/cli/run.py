@@ -99,7 +99,7 @@ def run(
     backends, named = backends_named(names)
     suites = load(paths)
     only = [one.name for one in suites] if paths else []
-    regressed = against(baseline, fail_on, backends if names else [], globs, formats, only)
+    regressed = against(baseline, fail_on, backends if names else [], globs, formats, only, whole=True)
     plan = Run(
         backends,
         select(suites, globs, formats),

@@ -13,7 +13,7 @@ from lossparity.cli.endings import Unsound
 from lossparity.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lossparity.model import Backend, Case
     from lossparity.record import Record
@@ -28,6 +28,7 @@ __all__ = [
     "reports",
     "require_sound_arithmetic",
     "select",
+    "spare",
     "step_summary",
 ]
 
@@ -80,6 +81,27 @@ def backends_named(names: Sequence[str]) -> tuple[list[Backend], set[str]]:
     if not backends:
         raise UnavailableError("none of these backends is installed", hint="`lossparity doctor` says what is missing")
     return backends, named
+
+
+def spare(records: Iterable[Path], places: Mapping[str, Path | None]) -> None:
+    """Refuse to write over a record; UsageError where a place, by its option, is one of them or an earlier place."""
+    taken = [(record, "one of the records") for record in records]
+    for option, place in places.items():
+        if place is None:
+            continue
+        for other, what in taken:
+            if _one_file(place, other):
+                raise UsageError(f"{place} is {what}", hint=f"choose another {option}")
+        taken.append((place, f"the {option} too"))
+
+
+def _one_file(one: Path, other: Path) -> bool:
+    if os.path.realpath(one) == os.path.realpath(other):  # neither has to exist
+        return True
+    try:
+        return one.samefile(other)  # a hard link, or the other case where case is ignored
+    except OSError:
+        return False
 
 
 def page(record: Path, to: Path) -> Path:
