@@ -29,17 +29,21 @@ def need(framework: str) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep references in a folder of this run, never in the user's own."""
+    """Keep references in a folder of this run, which all its processes share, never in the user's own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOSSPARITY_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("LOSSPARITY_CACHE_DIR", str(_of_this_run(tmp_path_factory) / "cache"))
         yield
+
+
+def _of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session")
 def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the wheel of lossparity and those of what it and its tests need, built once a run."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "wheelhouse"
+    folder = _of_this_run(tmp_path_factory) / "wheelhouse"
     folder.mkdir(exist_ok=True)
     with installing.alone(folder):
         return folder if any(folder.glob("*.whl")) else installing.wheels(folder, installing.ROOT, *installing.TOOLS)
