@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -26,9 +25,9 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 import record_factory
+from browser.visiting import program
 from lossparity_reports.address import address
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BUDGETS = {"size, MB": 1.5, "cold, s": 2.0, "warm, s": 2.0, "first rows, s": 0.5}
 BUDGETED = 10_000  # results
 
@@ -106,16 +105,17 @@ def main() -> int:
     parser.add_argument("--results", type=int, action="append", default=[])
     parser.add_argument("--tabs", type=int, default=5)
     given = parser.parse_args()
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        parser.error(f"no Chromium is installed (looked for {', '.join(BROWSERS)})")
+    try:
+        found = program()
+    except LookupError as absent:
+        parser.error(str(absent))
     rows: list[dict[str, float]] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as alone,
         sync_playwright() as playwright,
     ):
-        chromium = playwright.chromium.launch(executable_path=program)
+        chromium = playwright.chromium.launch(executable_path=found)
         for results in given.results or [BUDGETED, 50_000]:
             path = Path(folder) / f"{results}.html"
             figures, last = alone.submit(written, results, path).result()

@@ -15,6 +15,7 @@ from lossparity.formats import Array
 from lossparity.model import Keyword, Request
 
 __all__ = [
+    "BLAMED",
     "COMPOSED",
     "MANUAL",
     "NATIVE",
@@ -35,6 +36,7 @@ NATIVE = "native"  # one public call of the framework does the spec's operation
 COMPOSED = "composed"  # this project's adapter builds it from the framework's primitives
 MANUAL = "manual"  # the worked example's chain, step by step
 TARGET = "target"  # a user's own function, under `lossparity check`
+BLAMED = (NATIVE, TARGET)  # whose failures are their own
 
 
 class Unsupported(Exception):

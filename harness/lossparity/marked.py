@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from lossparity.record import Header, Record, Result
 
@@ -68,6 +69,11 @@ class Against:
     unchanged: int
     sides: tuple[Side, ...]
     headers: Mapping[str, tuple[str, str]]
+
+    @cached_property
+    def gone(self) -> tuple[tuple[Moved, Result], ...]:
+        """What only BASE holds: the change, and the result there."""
+        return tuple((one, one.before) for one in self.changes if one.before and not one.after)
 
 
 @dataclass

@@ -90,7 +90,6 @@ def section(record: Record) -> Section | None:
     if found is None:
         return None
     against, signs = found.against, Counter(found.signs.values())
-    gone = [one for one in against.changes if one.after is None and one.before is not None]
     return Section(
         name=against.name,
         state="regressed" if signs[REGRESSED] else "empty" if not against.compared else "changed" if signs else "same",
@@ -99,9 +98,9 @@ def section(record: Record) -> Section | None:
         sorts=_sorts(found),
         facts=_facts(against, record),
         backends=tuple(map(_backend, against.sides)),
-        removed=len(gone),
-        removed_address=address(change=gone[0].kind) if gone else "",
-        gone=tuple(_gone(one, one.before) for one in gone[:_MOST_GONE] if one.before),
+        removed=len(against.gone),
+        removed_address=address(change=against.gone[0][0].kind) if against.gone else "",
+        gone=tuple(_gone(one, before) for one, before in against.gone[:_MOST_GONE]),
         cells=found.cells,
     )
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from lossparity.framework import BLAMED, MANUAL
 from lossparity.record import CaseLine, Record, Result
 from lossparity_reports.address import address
 from lossparity_reports.causes import Found, found
@@ -15,11 +16,9 @@ from lossparity_reports.commands import Commands
 from lossparity_reports.figures import decimal, short
 from lossparity_reports.summary import FAILING, is_weak
 
-__all__ = ["BLAMED", "Failure", "Group", "Groups", "gather"]
+__all__ = ["Failure", "Group", "Groups", "gather"]
 
 _MOST_FAILURES = 50
-BLAMED = ("native", "target")
-"""The origins whose failures are their own: listed first."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ def _of_causes(causes: Iterable[Found]) -> list[Group]:
 
 
 def _blame(group: Group) -> tuple[bool, bool]:
-    return not set(group.origins) & set(BLAMED), "manual" in group.origins
+    return not set(group.origins) & set(BLAMED), MANUAL in group.origins
 
 
 def _group(key: str, members: Sequence[Result], example: Result, parts: dict[str, str]) -> Group:

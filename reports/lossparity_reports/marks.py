@@ -85,13 +85,12 @@ class Marks:
 
     def for_script(self) -> dict[str, Any]:
         """Return what the page's script reads of the whole: the name of BASE, the kinds, and what only BASE holds."""
-        gone = [(one, one.before) for one in self.against.changes if one.before and not one.after]
         return {
             "name": self.against.name,
             "kinds": [{"name": k.name, "said": k.said, "sign": self.sign(k.name)} for k in self.against.kinds],
             "gone": [
                 {**_part(was, _ONLY), "suite": suite_of(was.case), "change": [one.kind], "gone": one.reason}
-                for one, was in gone
+                for one, was in self.against.gone
             ],
         }
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import record_factory as factory
-from browser.visiting import Visitor
+from browser.visiting import Visitor, program
 from lossparity.record import Record
 from lossparity_reports import html
 
@@ -25,20 +24,18 @@ if TYPE_CHECKING:
 
 collect_ignore_glob = [] if importlib.util.find_spec("playwright") else ["test_*.py"]
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """Start the Chromium of the system; without one the tests are skipped, or fail where it is asked for."""
     from playwright.sync_api import sync_playwright
 
-    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if found is None:
-        reason = f"no Chromium is installed (looked for {', '.join(_BROWSERS)})"
+    try:
+        found = program()
+    except LookupError as absent:
         if os.environ.get("LOSSPARITY_REQUIRE_BROWSER"):
-            pytest.fail(f"{reason}, and LOSSPARITY_REQUIRE_BROWSER asks for it")
-        pytest.skip(reason)
+            pytest.fail(f"{absent}, and LOSSPARITY_REQUIRE_BROWSER asks for it")
+        pytest.skip(str(absent))
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found)
         yield started

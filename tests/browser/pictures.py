@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, sync_playwright
 
+from browser.visiting import program
 from lossparity.record import read
 from lossparity_reports import html
 from lossparity_reports.address import address
@@ -39,10 +39,9 @@ def picture(
 
 def main(run: Path, check: Path, folder: Path) -> None:
     """Take all three."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as place:
-        browser = playwright.chromium.launch(executable_path=found)
+        browser = playwright.chromium.launch(executable_path=program())
         whole, own = Path(place, "run.html"), Path(place, "check.html")
         html.write(read(run), whole)
         html.write(read(check), own)

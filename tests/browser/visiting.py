@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,17 @@ from lossparity_reports import html
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Request
 
-__all__ = ["READING", "Visitor", "said"]
+__all__ = ["READING", "Visitor", "program", "said"]
 
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 READING = "Reading the results…"  # what stands there until the script has read the payload
+
+
+def program() -> str:
+    """Return the path of the system's Chromium; LookupError, which says what was looked for, where there is none."""
+    if found := next(filter(None, map(shutil.which, _BROWSERS)), None):
+        return found
+    raise LookupError(f"no Chromium is installed (looked for {', '.join(_BROWSERS)})")
 
 
 class Visitor:

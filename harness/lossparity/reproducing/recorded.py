@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from lossparity.errors import UsageError
-from lossparity.framework import MANUAL, NATIVE, TARGET
+from lossparity.framework import BLAMED, MANUAL
 from lossparity.model import Backend, Case, Grade
 from lossparity.plans import Finding, Question
 from lossparity.record import Cause, Result, Script
@@ -30,7 +30,6 @@ LONGEST = 1 << 15
 # take up to some 50 microseconds for each element of the input, so that a run waits two seconds at most.
 _ELEMENTS = 1 << 15
 _TRIES = 3  # another result of a cause may be written where the simplest cannot
-_BLAMED = (NATIVE, TARGET)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +115,7 @@ class Recorded:
 
 
 def _blame(origin: str) -> tuple[bool, bool]:
-    return origin not in _BLAMED, origin == MANUAL
+    return origin not in BLAMED, origin == MANUAL
 
 
 def _fitting(one: _Kept, left: int) -> _Kept:

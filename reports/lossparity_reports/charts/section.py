@@ -6,7 +6,6 @@ import base64
 import gzip
 from dataclasses import dataclass
 
-import msgspec
 from markupsafe import Markup
 
 from lossparity.record import Record
@@ -15,6 +14,7 @@ from lossparity_reports.charts.drawing import ABSENT, bundle, draw
 from lossparity_reports.charts.figure import Figure, formats_of, styled
 from lossparity_reports.charts.histogram import histogram
 from lossparity_reports.charts.sizes import by_size
+from lossparity_reports.payload import packed
 
 __all__ = ["Section", "numerics"]
 
@@ -41,7 +41,7 @@ def numerics(record: Record) -> Section:
     order = list(dict.fromkeys(r.backend for r in results))
     found = [histogram(results), *by_size(results, record.cases), agreement(record.agreements, order)]
     figures = [figure for figure in found if figure is not None]
-    packed = bundle() if figures else b""
+    script = bundle() if figures else b""
     drawn = [(figure, Markup(draw(figure.spec))) for figure in figures]
     shown = {
         value.get(name)
@@ -53,12 +53,8 @@ def numerics(record: Record) -> Section:
         tuple(drawn),
         tuple(name for name in order if name in shown),
         tuple(formats_of([value["format"] for figure in figures for value in figure.spec["data"]["values"]])),
-        ABSENT if figures and not packed else "",
-        gzip.decompress(packed).decode() if packed else "",
-        base64.b64encode(packed).decode("ascii"),
-        _packed({figure.id: styled(figure.spec) for figure in figures}) if packed else "",
+        ABSENT if figures and not script else "",
+        gzip.decompress(script).decode() if script else "",
+        base64.b64encode(script).decode("ascii"),
+        packed({figure.id: styled(figure.spec) for figure in figures}) if script else "",
     )
-
-
-def _packed(content: object) -> str:
-    return base64.b64encode(gzip.compress(msgspec.json.encode(content), mtime=0)).decode("ascii")
