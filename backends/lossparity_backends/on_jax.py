@@ -17,7 +17,7 @@ import numpy as np
 from jax.core import Tracer
 
 from lossparity.formats import FORMATS, INTEGERS, Array
-from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Phrases, Unsupported
+from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Passes, Phrases, Unsupported
 from lossparity.model import Keyword
 from lossparity_backends.calls import key, worked_example
 
@@ -75,6 +75,32 @@ class Jax:
         return value, lambda upstream: pullback(
             upstream if upstream.dtype == value.dtype else upstream.astype(value.dtype)
         )[0]
+
+    def synchronise(self, tensor: Tensor) -> None:
+        """Wait until an array is computed; operations return before that."""
+        jax.block_until_ready(tensor)
+
+    def passes(self, function: Callable[..., Any], rest: tuple[Any, ...], keywords: Mapping[str, Any]) -> Passes:
+        """Return what is timed of a jitted function: the value, its `jax.vjp`, and both, each a jitted program."""
+
+        def called(x: Tensor, given: tuple[Any, ...]) -> Tensor:
+            return function(x, *given, **keywords)
+
+        def recorded(x: Tensor, given: tuple[Any, ...]) -> Any:
+            return jax.vjp(lambda first: called(first, given), x)
+
+        def both(x: Tensor, given: tuple[Any, ...], upstream: Tensor) -> tuple[Tensor, Tensor]:
+            value, pullback = recorded(x, given)
+            return value, pullback(upstream.astype(value.dtype))[0]
+
+        record, whole = jax.jit(recorded), jax.jit(both)
+        back = jax.jit(lambda pullback, upstream: pullback(upstream)[0])
+
+        def separate(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+            value, pullback = record(x, rest)
+            return value, lambda upstream: back(pullback, upstream.astype(value.dtype))
+
+        return Passes(lambda x: called(x, rest), separate, lambda x, upstream: whole(x, rest, upstream))
 
     def compiler(self) -> str:
         """XLA, which comes with jaxlib."""

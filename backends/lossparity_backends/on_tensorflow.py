@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from lossparity.formats import FORMATS, INTEGERS, Array
-from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Phrases, Unsupported
+from lossparity.framework import COMPOSED, MANUAL, NATIVE, Entry, Implementation, Passes, Phrases, Unsupported
 from lossparity.model import Keyword, Request
 from lossparity_backends.calls import index_target, key, plain_rows, probability_target, worked_example
 
@@ -75,6 +75,28 @@ class TensorFlow:
             tape.watch(first)
             value = function(first, *rest, **keywords)
         return value, lambda upstream: tape.gradient(value, first, output_gradients=tf.cast(upstream, value.dtype))
+
+    def use_threads(self, number: int) -> None:
+        """Compute with so many threads."""
+        tf.config.threading.set_intra_op_parallelism_threads(number)
+
+    def synchronise(self, tensor: Tensor) -> None:  # noqa: ARG002 - it waits for all that was asked of the device
+        """Wait until a tensor is computed; on the CPU operations return after that."""
+        if "CPU" not in self._device:
+            tf.test.experimental.sync_devices()
+
+    def passes(self, function: Callable[..., Any], rest: tuple[Any, ...], keywords: Mapping[str, Any]) -> Passes:
+        """Return what is timed of a function under XLA: the value, its gradient on a tape, and both in one program."""
+
+        def whole(x: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor]:
+            value, pullback = self.vjp(function, x, rest, keywords)
+            return value, pullback(upstream)
+
+        return Passes(
+            lambda x: function(x, *rest, **keywords),
+            lambda x: self.vjp(function, x, rest, keywords),
+            tf.function(whole, jit_compile=True, reduce_retracing=False),
+        )
 
     def compiler(self) -> str:
         """XLA, which is part of TensorFlow."""

@@ -93,6 +93,24 @@ class Torch:
 
         return value, pullback
 
+    def use_threads(self, number: int) -> None:
+        """Compute with so many threads."""
+        torch.set_num_threads(number)
+
+    def synchronise(self, tensor: Tensor) -> None:  # noqa: ARG002 - it waits for all that was asked of the device
+        """Wait until a tensor is computed; on the CPU operations return after that."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    def peak_memory(self, work: Callable[[], None]) -> int | None:
+        """Return what the caching allocator gave out at most during some work, in bytes; none on the CPU, undone."""
+        if self._device.type != "cuda":
+            return None
+        torch.cuda.reset_peak_memory_stats(self._device)
+        before = torch.cuda.memory_allocated(self._device)
+        work()
+        return torch.cuda.max_memory_allocated(self._device) - before
+
     def compiler(self) -> str:
         """Inductor, which needs a C++ compiler on the CPU; one process compiles, since there is little to compile."""
         import torch._dynamo

@@ -18,7 +18,7 @@ from lossparity.framework import NO_LAYOUTS, Entry, Framework, Implementation, U
 from lossparity.model import Declined, Produced, Raised, Request
 from lossparity.spec import OPERATIONS
 
-__all__ = ["call", "chosen"]
+__all__ = ["arguments", "call", "chosen", "function_of", "placed", "said"]
 
 _MOST_MESSAGE = 2000
 
@@ -28,17 +28,17 @@ def call(framework: Framework, implementation: Implementation, request: Request)
     try:
         entry = chosen(implementation, request)
     except Unsupported as error:
-        return Declined(_said(error))
+        return Declined(said(error))
     if entry is None:
         return Declined(f"{request.operation} with {_stated(request)} is not offered")
     try:
-        tensors = {name: _placed(framework, a, request.layout) for name, a in request.arrays.items()}
-        value, pullback = framework.vjp(_function(framework, entry, request), *_arguments(request, tensors))
+        tensors = {name: placed(framework, a, request.layout) for name, a in request.arrays.items()}
+        value, pullback = framework.vjp(function_of(framework, entry, request), *arguments(request, tensors))
         produced = _result(framework, value)
     except (Unsupported, NotImplementedError) as error:
-        return Declined(_said(error))
+        return Declined(said(error))
     except Exception as error:  # noqa: BLE001 - whatever a framework raises is its outcome
-        return Raised(type(error).__name__, _said(error), entry.api, entry.origin, _where(error, entry.file))
+        return Raised(type(error).__name__, said(error), entry.api, entry.origin, _where(error, entry.file))
     gradient = _gradient(framework, entry, pullback, tensors)
     return Produced(produced, gradient, entry.api, entry.origin, _unmodified(framework, request, tensors))
 
@@ -56,7 +56,7 @@ def _stated(request: Request) -> str:
     return ", ".join(word for word in (rank, kind, weight, *request.keywords) if word)
 
 
-def _placed(framework: Framework, array: Array, layout: str) -> Any:
+def placed(framework: Framework, array: Array, layout: str) -> Any:
     """Make a tensor, and let it lie in memory as the request says."""
     tensor = framework.to_device(array)
     if not layout or not array.shape:
@@ -82,7 +82,7 @@ def _scaling(function: Callable[..., Any], scale: float) -> Callable[..., Any]:
     return scaled
 
 
-def _function(framework: Framework, entry: Entry, request: Request) -> Callable[..., Any]:
+def function_of(framework: Framework, entry: Entry, request: Request) -> Callable[..., Any]:
     """Return the entry's function, compiled where that is asked for; what makes a tensor of its result comes after."""
     function, result = entry.function, entry.result
     if request.scale != 1.0:
@@ -100,7 +100,8 @@ def _function(framework: Framework, entry: Entry, request: Request) -> Callable[
     return finished
 
 
-def _arguments(request: Request, tensors: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+def arguments(request: Request, tensors: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """Return a call's first argument, the other positional ones, and the keywords that the function has not bound."""
     operation = OPERATIONS[request.operation]
     rest = (tensors["target"],) if operation.target else ()
     keywords: dict[str, Any] = {} if request.mode else dict(request.keywords)  # a compiled function has them bound
@@ -119,9 +120,9 @@ def _gradient(
     try:
         return _result(framework, pullback(tensors["upstream"]))
     except (Unsupported, NotImplementedError) as error:
-        return Declined(_said(error))
+        return Declined(said(error))
     except Exception as error:  # noqa: BLE001 - whatever a framework raises is its outcome
-        return Raised(type(error).__name__, _said(error), where=_where(error, entry.file))
+        return Raised(type(error).__name__, said(error), where=_where(error, entry.file))
 
 
 def _result(framework: Framework, value: Any) -> Array:
@@ -131,7 +132,8 @@ def _result(framework: Framework, value: Any) -> Array:
         raise TypeError(f"the result, of type {type(value).__name__}, is not an array of numbers: {error}") from error
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
+    """Return an exception's message, or its name where it has none; not more than is worth recording."""
     return (str(error) or type(error).__name__)[:_MOST_MESSAGE]
 
 

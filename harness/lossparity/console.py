@@ -18,7 +18,7 @@ from lossparity.plans import Question
 from lossparity.record import Cause, Result
 from lossparity.spec import CLAUSES
 
-__all__ = ["Advice", "failure", "inputs_of", "number", "progress", "summary", "wrapped"]
+__all__ = ["Advice", "failure", "inputs_of", "number", "progress", "steps", "summary", "wrapped"]
 
 _DIGITS = {"float64": 17, "float32": 9, "bfloat16": 4, "float16": 5}
 _MOST_FAILURES = 10
@@ -79,6 +79,39 @@ def progress() -> Iterator[Progress]:
                 bar.start()
 
         yield Drawn()
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[int, int, str, float | None], None]]:
+    """Show what a long job is doing and the time left: in place on a terminal, elsewhere one line for each part."""
+    if not sys.stderr.isatty():
+        seen = -1
+
+        def line(done: int, total: int, doing: str, left: float | None) -> None:
+            nonlocal seen
+            if done > seen and total:
+                seen = done
+                about = f", about {_minutes(left)} left" if left else ""
+                click.echo(
+                    f"{done + 1} of {total}: {doing.partition(':')[0]}{about}" if done < total else doing, err=True
+                )
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.status import Status
+
+    with Status("starting the frameworks", console=Console(stderr=True)) as status:
+
+        def shown(done: int, total: int, doing: str, left: float | None) -> None:
+            about = f", about {_minutes(left)} left" if left else ""
+            status.update(f"{f'{done + 1} of {total}, ' if total else ''}{doing}{about}")
+
+        yield shown
+
+
+def _minutes(left: float) -> str:
+    return f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
 
 
 def _width() -> int:

@@ -24,6 +24,7 @@ __all__ = [
     "Entry",
     "Framework",
     "Implementation",
+    "Passes",
     "Phrases",
     "Unsupported",
     "always",
@@ -94,6 +95,19 @@ class Phrases:
     bfloat16_imports: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Passes:
+    """What is timed of one call, whose other arguments are bound.
+
+    `forward(first)` returns the value, without what a gradient would need; `recorded(first)` the value and the map from
+    an upstream gradient to the gradient; `both(first, upstream)` the value and the gradient.
+    """
+
+    forward: Callable[[Any], Any]
+    recorded: Callable[[Any], tuple[Any, Callable[[Any], Any]]]
+    both: Callable[[Any, Any], tuple[Any, Any]]
+
+
 Implementation = Mapping[str, "tuple[Entry, ...]"]
 """Operation name -> the ways to do it; the first that accepts the call is used."""
 
@@ -104,6 +118,11 @@ class Framework(Protocol):
     It may have a property `phrases`, of type Phrases; without one its checks are not written as scripts. It may have a
     method `arranged(tensor, layout)` that returns a view of the same numbers with one of `lossparity.spec.LAYOUTS`, and
     numbers in the gaps that nobody may read; without one the cases of a layout are unsupported.
+
+    For timing it may have `synchronise(tensor)`, which waits until a tensor is computed, and has to have it where calls
+    return before that; `use_threads(number)`, called before anything is computed; `peak_memory(work)`, which returns
+    the bytes that the framework's own allocator took at most during `work()`; and `passes(function, rest, keywords)`,
+    which returns `Passes` of a function that `compile` returned, where the gradient is to be compiled with it.
     """
 
     name: str

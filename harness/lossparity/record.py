@@ -6,6 +6,7 @@ floats (`float.hex`), so nothing is lost in print. The format is versioned; a re
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -28,13 +29,18 @@ __all__ = [
     "Explained",
     "Footer",
     "Header",
+    "Interval",
+    "Job",
     "Line",
     "NotTested",
     "Part",
+    "Ratio",
     "Record",
     "Result",
     "Script",
     "Span",
+    "Speed",
+    "Triad",
     "Window",
     "Worst",
     "Writer",
@@ -280,6 +286,103 @@ class Script(msgspec.Struct, frozen=True, tag_field="kind", tag="script", omit_d
         return self.check.partition("@")[2]
 
 
+class Job(msgspec.Struct, frozen=True, tag_field="kind", tag="job", omit_defaults=True):
+    """One job of timing: times of one `id` were taken side by side, and no others can be compared.
+
+    `settings` are words: the processor, its caches, threads, allocator, and how much else the machine had to do.
+    `margin` is the share by which two times have to differ to be called different.
+    """
+
+    id: str
+    settings: dict[str, str]
+    margin: float
+
+
+class Triad(msgspec.Struct, frozen=True, tag_field="kind", tag="triad", omit_defaults=True):
+    """The bandwidth of a triad of as many bytes as a case's arrays, in bytes a second, one figure a round."""
+
+    job: str
+    case: str
+    format: str
+    bytes: int
+    rates: list[float]
+
+    @property
+    def rate(self) -> float:
+        """The median."""
+        return statistics.median(self.rates)
+
+
+class Speed(msgspec.Struct, frozen=True, tag_field="kind", tag="speed", omit_defaults=True):
+    """The times of one pass (forward, backward or both) of one check.
+
+    `seconds` are of a call, one figure a round, each the mean of `calls` calls; `rounds` says which rounds of the job's
+    they are, so that two backends are paired. `first` is the first call of all, with what is compiled for it. `moved`
+    are the bytes that the pass has to move at least, `peak` those that a call took at most beyond what was there
+    before, none where that cannot be told. `ulp` is the largest error that was seen in the results of timed calls.
+    `refused` says why there is no time, or none that counts; `doubts` what makes it doubtful.
+    """
+
+    job: str
+    check: str
+    timed: str
+    case: str
+    operation: str
+    backend: str
+    format: str
+    shape: list[int]
+    api: str = ""
+    origin: str = ""
+    seconds: list[float] = []
+    rounds: list[int] = []
+    calls: int = 0
+    first: float | None = None
+    moved: int = 0
+    regime: str = ""
+    peak: int | None = None
+    ulp: float | None = None
+    refused: str = ""
+    doubts: list[str] = []
+
+    @property
+    def key(self) -> str:
+        """The key `check#pass`."""
+        return f"{self.check}#{self.timed}"
+
+    @property
+    def median(self) -> float | None:
+        """The median of the rounds, in seconds; none where there is no time that counts."""
+        return statistics.median(self.seconds) if self.seconds and not self.refused else None
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A median ratio of times with its interval; above 1 is slower."""
+
+    ratio: float
+    low: float
+    high: float
+
+
+class Ratio(msgspec.Struct, frozen=True, tag_field="kind", tag="ratio", omit_defaults=True):
+    """A pass of a check against the same pass of another backend, timed in the same rounds.
+
+    `verdict` is faster, slower, same or inconclusive; faster and slower were seen in `first` and in `again`.
+    """
+
+    job: str
+    check: str
+    timed: str
+    against: str
+    verdict: str
+    first: Interval
+    again: Interval | None = None
+
+    @property
+    def key(self) -> str:
+        """The key `check#pass`."""
+        return f"{self.check}#{self.timed}"
+
+
 class NotTested(msgspec.Struct, frozen=True):
     """Something that a run left out, with the reason and how many checks it is."""
 
@@ -299,7 +402,7 @@ class Footer(msgspec.Struct, frozen=True, tag_field="kind", tag="footer"):
     choices: list[Choice] = []
 
 
-Line = Header | Environment | CaseLine | Result | Agreement | Script | Footer
+Line = Header | Environment | CaseLine | Result | Agreement | Script | Job | Triad | Speed | Ratio | Footer
 
 
 class _Stamp(msgspec.Struct, frozen=True):
@@ -324,6 +427,10 @@ class Record:
     results: list[Result] = field(default_factory=list)
     agreements: list[Agreement] = field(default_factory=list)
     scripts: list[Script] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    triads: list[Triad] = field(default_factory=list)
+    speeds: list[Speed] = field(default_factory=list)
+    ratios: list[Ratio] = field(default_factory=list)
     footer: Footer | None = None
     broken: str = ""
 
@@ -440,15 +547,26 @@ def _header(line: bytes, path: Path) -> Header:
 
 
 def _add(record: Record, line: Line) -> None:
-    if isinstance(line, Environment):
-        record.environments.append(line)
-    elif isinstance(line, CaseLine):
-        record.cases.append(line)
-    elif isinstance(line, Result):
-        record.results.append(line)
-    elif isinstance(line, Agreement):
-        record.agreements.append(line)
-    elif isinstance(line, Script):
-        record.scripts.append(line)
-    elif isinstance(line, Footer):
-        record.footer = line
+    match line:
+        case Environment():
+            record.environments.append(line)
+        case CaseLine():
+            record.cases.append(line)
+        case Result():
+            record.results.append(line)
+        case Agreement():
+            record.agreements.append(line)
+        case Script():
+            record.scripts.append(line)
+        case Job():
+            record.jobs.append(line)
+        case Triad():
+            record.triads.append(line)
+        case Speed():
+            record.speeds.append(line)
+        case Ratio():
+            record.ratios.append(line)
+        case Footer():
+            record.footer = line
+        case Header():
+            record.broken = record.broken or "it has a second header"

@@ -13,9 +13,9 @@ __all__ = [
     "DEFAULTS",
     "FORMAT_ALIASES",
     "LAYOUTS",
-    "NOT_BY_CASES",
     "OPERATIONS",
     "REDUCTIONS",
+    "TIMED",
     "Clause",
     "Operation",
 ]
@@ -136,5 +136,5 @@ CLAUSES: dict[str, Clause] = {
 LAYOUTS = ("strided", "transposed", "offset")
 """How inputs may lie in memory, other than in C order: with gaps, the first axis fastest, within a larger array."""
 
-NOT_BY_CASES = frozenset({"P1"})
-"""Clauses that no case can cite: speed is measured, not judged."""
+TIMED = "P1"
+"""The clause of cases that are timed, and not judged."""

@@ -11,7 +11,7 @@ import fnmatch
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from lossparity.casefile.values import fields, listing, text
 from lossparity.errors import UsageError, suggest, suggest_file
 from lossparity.model import Case, Numbers, Recipe
 from lossparity.registry import case_packs
+from lossparity.spec import TIMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -42,15 +43,21 @@ class Suite:
     cases: tuple[Case, ...]
 
 
-def load(paths: Sequence[str | Path]) -> tuple[Suite, ...]:
+def load(paths: Sequence[str | Path], *, timed: bool = False) -> tuple[Suite, ...]:
     """Read case files, folders of them (`*.yaml` at any depth), and packs by name; a file reached twice is read once.
 
+    Suites have the cases that are judged, or with `timed` those that are timed; those with none of them are left out.
     What exists as a file or folder is that, and no pack of its name. UsageError, with file:line:column, at the first
     thing that is wrong; ids are unique over all files.
     """
     seen: dict[str, str] = {}
     done: set[Path] = set()
-    return tuple(one for given in paths for one in _suites(*_place(given), seen, done))
+    return _only(timed, (one for given in paths for one in _suites(*_place(given), seen, done)))
+
+
+def _only(timed: bool, suites: Iterable[Suite]) -> tuple[Suite, ...]:
+    kept = [(one, tuple(c for c in one.cases if (c.clause == TIMED) == timed)) for one in suites]
+    return tuple(replace(one, cases=cases) for one, cases in kept if cases or not (one.cases or timed))
 
 
 def packs() -> tuple[str, ...]:
@@ -60,7 +67,7 @@ def packs() -> tuple[str, ...]:
 
 def pack(name: str) -> tuple[Suite, ...]:
     """Read the suites of an installed pack; UsageError, which names the pack, where they are not as they should be."""
-    return tuple(_suites(_pack(name), name, {}, set()))
+    return _only(False, _suites(_pack(name), name, {}, set()))
 
 
 def _place(path: str | Path) -> tuple[Path, str]:
@@ -183,7 +190,7 @@ def _nearest(pattern: str, cases: Sequence[Case]) -> str:
     """Suggest what was probably meant: an id, the beginning of one, or the pattern in another suite."""
     suites = {case.suite for case in cases}
     if not suites:
-        return "there are no cases"
+        return f"there are no cases here (those of clause {TIMED} are for `lossparity bench`, all others for the rest)"
     suite, slash, rest = pattern.partition("/")
     parts = pattern.count("/") + 1
     alike = {"/".join(case.id.split("/")[:parts]) for case in cases}

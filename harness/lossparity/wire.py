@@ -73,8 +73,8 @@ def _exactly(stream: BinaryIO, size: int, *, first: bool = False) -> bytearray:
     return buffer
 
 
-def pack_request(request: Request, *, written: bool = False) -> list[bytes]:
-    """Encode a request for the worker; `written` asks how the call is written instead of for its outcome."""
+def pack_request(request: Request, **asked: Any) -> list[bytes]:
+    """Encode a request for the worker; `asked` are more keys of its header: what to do instead of making the call."""
     header: dict[str, Any] = {
         "variant": request.variant,
         "operation": request.operation,
@@ -83,7 +83,7 @@ def pack_request(request: Request, *, written: bool = False) -> list[bytes]:
         "layout": request.layout,
         "scale": request.scale,
     }
-    return encode({**header, "written": True} if written else header, request.arrays)
+    return encode({**header, **asked}, request.arrays)
 
 
 def unpack_request(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Request:

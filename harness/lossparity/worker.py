@@ -3,6 +3,7 @@
 `python -m lossparity.worker IN OUT MODULE:CLASS DEVICE MODE [TARGET]`. Standard output goes to standard error, since
 frameworks print, and what is printed is never a verdict. MODE is `compiled` where calls through the framework's
 compiler will be asked for. The user's function of TARGET, a `lossparity.target.Target` as JSON, is imported here alone.
+Where LOSSPARITY_THREADS is set, a framework computes with so many threads: calls are then to be timed.
 """
 
 from __future__ import annotations
@@ -12,15 +13,20 @@ import os
 import platform
 import sys
 import traceback
-from typing import Any, BinaryIO, Mapping, Optional
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Iterator, Mapping, Optional
 
 from lossparity import wire
 from lossparity.call import call
 from lossparity.framework import Framework, Implementation, Unsupported
 from lossparity.model import Declined, Raised, Request
 from lossparity.target import Target, implementation
+from lossparity.timing import Clock
 
-__all__ = ["main"]
+__all__ = ["THREADS", "main"]
+
+THREADS = "LOSSPARITY_THREADS"
+"""The variable of the environment that says with how many threads a framework computes."""
 
 
 def main(arguments: list[str]) -> None:
@@ -30,9 +36,12 @@ def main(arguments: list[str]) -> None:
     os.environ["LOSSPARITY_CHILD"] = "1"  # whose own module calls `lossparity.check` again is told so
     with os.fdopen(int(source), "rb") as requests, os.fdopen(int(sink), "wb") as replies:
         try:
-            framework = _construct(adapter, device)
-            variants: dict[str, Implementation] = dict(framework.implementations)
-            pinned = dict(framework.pin())
+            with _threads() as threads:
+                framework = _construct(adapter, device)
+                variants: dict[str, Implementation] = dict(framework.implementations)
+                pinned = {**framework.pin(), **threads}
+                if threads and hasattr(framework, "use_threads"):
+                    framework.use_threads(int(threads["threads"]))
             described = {**framework.describe(), **{f"pinned {k}": v for k, v in pinned.items()}}
             described["python"] = platform.python_version()
             uncompiled = _compiler(framework, described) if mode == "compiled" else ""
@@ -58,6 +67,28 @@ def main(arguments: list[str]) -> None:
             raise
 
 
+@contextmanager
+def _threads() -> Iterator[dict[str, str]]:
+    """Let a framework that is imported here see so many processors that its pools have the threads asked for.
+
+    What is computed later may run on any of them: nothing is kept on a processor that another process is using.
+    """
+    number = os.environ.get(THREADS, "")
+    if not number:
+        yield {}
+        return
+    if not hasattr(os, "sched_setaffinity"):  # not Linux: `use_threads` and the variables of OpenMP are all there is
+        yield {"threads": number}
+        return
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(every)[-int(number) :])
+    try:
+        yield {"threads": number}
+    finally:
+        for thread in os.listdir("/proc/self/task"):  # noqa: PTH208 - names are wanted
+            os.sched_setaffinity(int(thread), every)
+
+
 def _compiler(framework: Framework, described: dict[str, str]) -> str:
     """Describe the framework's compiler, or return why there is none."""
     try:
@@ -80,11 +111,15 @@ def _serve(
     requests: BinaryIO,
     replies: BinaryIO,
 ) -> None:
+    clock = Clock(framework, variants)
     while True:
         try:
             header, arrays = wire.read(requests)
         except EOFError:
             return
+        if "timing" in header:
+            _write(replies, clock.answer(header, arrays))
+            continue
         request = wire.unpack_request(header, arrays)
         if header.get("written"):
             _send(replies, _written(framework, variants, request, users))

@@ -19,6 +19,7 @@ from typing import IO, Any
 from lossparity import wire
 from lossparity.bundle import Elsewhere
 from lossparity.errors import WireError
+from lossparity.formats import Array
 from lossparity.model import Crashed, Outcome, Request, TimedOut
 from lossparity.target import Target
 
@@ -69,7 +70,8 @@ class Worker:
     `elsewhere` is another environment's Python, where the child is to run; none for this one.
     `unavailable` says why it is not asked (any more); `refused` when that is the target's fault, not the framework's;
     `broken` when it never started although nothing says that framework or device is absent. `compiled`: calls through
-    the framework's compiler will be asked for; `uncompiled` says why there are none.
+    the framework's compiler will be asked for; `uncompiled` says why there are none. `settings` are variables of the
+    child's environment.
     """
 
     adapter: str
@@ -78,6 +80,7 @@ class Worker:
     target: Target | None = None
     compiled: bool = False
     elsewhere: Elsewhere | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     uncompiled: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
     unavailable: str = ""
@@ -115,7 +118,7 @@ class Worker:
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
                 pass_fds=(incoming, outgoing),
-                env=self.elsewhere.environment() if self.elsewhere else None,
+                env={**(self.elsewhere.environment() if self.elsewhere else os.environ), **self.settings},
             )
         except OSError as error:
             os.close(replies)
@@ -197,21 +200,26 @@ class Worker:
 
     def written(self, request: Request) -> dict[str, Any]:
         """Return how a call is written as a script (`lossparity.source`); WorkerStopped when that cannot be told."""
+        header, _ = self.exchange(wire.pack_request(request, written=True))
+        if "written" not in header:
+            raise WorkerStopped(str(header.get("problem", "the worker gave no answer")))
+        found: dict[str, Any] = header["written"]
+        return found
+
+    def exchange(self, message: list[bytes]) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Send a message and return the reply; WorkerStopped, with the cause, where there is none."""
         if not self.wait_ready():
             raise WorkerStopped(self.unavailable)
         assert self._pipe is not None
         self._pipe.deadline = time.monotonic() + self.timeout
         try:
-            for part in wire.pack_request(request, written=True):
+            for part in message:
                 self._pipe.write(part)
-            header, _ = wire.read(self._pipe)  # type: ignore[arg-type]
+            return wire.read(self._pipe)  # type: ignore[arg-type]
         except (EOFError, OSError, WireError, _Silence) as error:
             cause, last = self._end(error, self.timeout)
+            self._ready = False
             raise WorkerStopped(f"{cause}: {last}" if last else cause) from None
-        if "written" not in header:
-            raise WorkerStopped(str(header.get("problem", "the worker gave no answer")))
-        found: dict[str, Any] = header["written"]
-        return found
 
     def stop(self, reason: str) -> None:
         """Have it asked no more, at once and from any thread: what is under way ends as a crash."""

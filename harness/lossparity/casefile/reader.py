@@ -26,7 +26,7 @@ from lossparity.formats import FORMATS
 from lossparity.model import Case, Published
 from lossparity.relations import RELATIONS
 from lossparity.shapes import value_shape
-from lossparity.spec import CLAUSES, NOT_BY_CASES, OPERATIONS, Operation
+from lossparity.spec import CLAUSES, OPERATIONS, TIMED, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,6 +103,8 @@ def read_cases(node: Node, suite: str, about: str, defaults: Defaults, path: str
     axes = read_axes(found, operation)
     _check_complete(found, axes, operation)
     expected = _expected(found, axes, operation, about, defaults)
+    if expected.clause == TIMED:
+        _check_timed(found, axes)
     check_left_open(found, expected.one_of)
     stated = {k: read_argument(k, found.entries[k]) for k in argument_names(operation) if k in found.entries}
     for chosen in itertools.product(*axes.values()):
@@ -148,6 +150,14 @@ def _check_keys(found: Table, operation: Operation) -> None:
         check_name(key, operation, (*_COMMON, *argument_names(operation)), "key")
 
 
+def _check_timed(found: Table, axes: Mapping[str, object]) -> None:
+    """Refuse, of a case that is timed, what is about judging: it is one plain call."""
+    for name in ("one_of", "published", "relation", "compiled", *SETTINGS):
+        if name in {*found.entries, *axes}:
+            said = f"a case of clause {TIMED} is timed, not judged: {name!r} means nothing there"
+            raise CaseError(found.keys.get(name, found), said, "leave it out, or name the clause of the value itself")
+
+
 def _check_complete(found: Table, axes: Mapping[str, object], operation: Operation) -> None:
     given = {*found.entries, *axes}
     if operation.first not in given:
@@ -160,10 +170,7 @@ def _check_complete(found: Table, axes: Mapping[str, object], operation: Operati
 
 
 def _clause(node: Node) -> str:
-    name = choice(node, "clause", CLAUSES, "clause")
-    if name in NOT_BY_CASES:
-        raise CaseError(node, f"clause {name} is measured, not judged", "name the clause of the value itself")
-    return name
+    return choice(node, "clause", CLAUSES, "clause")
 
 
 def _link(node: Node) -> str:

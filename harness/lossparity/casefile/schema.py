@@ -19,7 +19,7 @@ from lossparity.casefile.values import SPELLED
 from lossparity.formats import FORMATS, INTEGERS
 from lossparity.inputs import GENERATORS
 from lossparity.relations import RELATIONS
-from lossparity.spec import CLAUSES, LAYOUTS, NOT_BY_CASES, OPERATIONS, REDUCTIONS
+from lossparity.spec import CLAUSES, LAYOUTS, OPERATIONS, REDUCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,7 @@ def _words(words: Iterable[str], said: Iterable[str] = ()) -> Meta:
 
 
 _CALLED = {o.name: o.about for o in OPERATIONS.values()}
-_CITED = {c.id: f"{c.text} ({c.kind}; {c.basis})" for c in CLAUSES.values() if c.id not in NOT_BY_CASES}
+_CITED = {c.id: f"{c.text} ({c.kind}; {c.basis})" for c in CLAUSES.values()}
 _RELATED = {name: f"{', '.join(r.clauses)}: the same {r.said}" for name, r in RELATIONS.items()}
 
 _SOME = Meta(min_length=1, extra_json_schema={"uniqueItems": True})

@@ -9,6 +9,7 @@ import sys
 import click
 
 from lossparity import __version__
+from lossparity.cli.bench import bench
 from lossparity.cli.check import check
 from lossparity.cli.compare import compare
 from lossparity.cli.completion import completion
@@ -45,5 +46,6 @@ def main(context: click.Context) -> None:
         context.color = True
 
 
-for command in (check, compare, completion, doctor, explain, export, init, known, list_, merge, report, run, show):
+_COMMANDS = (bench, check, compare, completion, doctor, explain, export, init, known, list_, merge, report, run, show)
+for command in _COMMANDS:
     main.add_command(command)

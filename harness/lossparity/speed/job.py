@@ -1,0 +1,173 @@
+"""One case in one format, from its inputs to the lines of the record: prepared, timed, looked at, compared."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from lossparity.formats import Array
+from lossparity.inputs import build
+from lossparity.model import Backend, Case, Request
+from lossparity.ratios import FASTER, INCONCLUSIVE, SLOWER, Ratio, doubts
+from lossparity.record import Interval, Line, NotTested, Speed, Triad
+from lossparity.record import Ratio as RatioLine
+from lossparity.speed.participant import NotOffered, Participant, Refused
+from lossparity.speed.rounds import SCALES, Key, Limits, Rounds, go
+from lossparity.speed.traffic import available, moved, regime, working_set
+from lossparity.speed.triad import Triad as Memory
+from lossparity.speed.verified import Verifier
+
+__all__ = ["Timing"]
+
+_CLEAR = 1.25  # a ratio whose whole interval is beyond it is seen again in the fewest rounds
+_COPIES = 8  # of the logits, that one call may need beside what every backend holds
+_JUDGED: Mapping[str, tuple[str, ...]] = {
+    "forward": ("value",),
+    "backward": ("value", "gradient"),
+    "both": ("value", "gradient"),
+}
+
+
+@dataclass
+class Timing:
+    """The timing of one case in one format by all participants of a job; `lines` and `not_tested` are what it came to.
+
+    `against` is the backend that the others are compared with; `doing` hears what is being done.
+    """
+
+    id: str
+    case: Case
+    format: str
+    passes: Sequence[str]
+    against: Backend
+    limits: Limits
+    margin: float
+    threads: int
+    dice: random.Random
+    doing: Callable[[str], None]
+    speeds: dict[Key, Speed] = field(default_factory=dict)
+    not_tested: list[NotTested] = field(default_factory=list)
+
+    def lines(self, participants: Sequence[Participant]) -> list[Line]:
+        """Time it, and return what is to be recorded."""
+        self.doing("making the inputs")
+        arrays = build(self.case, self.format)
+        shape = next(iter(arrays.values())).shape
+        size = working_set(shape, self.format)
+        needed, free = size // 2 * (len(participants) + _COPIES), available()
+        if free and needed > free:
+            reason = f"it may need {needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free"
+            self.not_tested.append(NotTested(self._name, reason, len(participants)))
+            return []
+        for one in participants:
+            self._prepare(one, arrays)
+        memory = Memory(size, self.threads)
+        try:
+            found = go(self._live, memory, self.limits, self.dice, lambda n: self.doing(f"round {n}"))
+            self._take(found)
+            self._look(arrays)
+            ratios = self._ratios(found, memory)
+        finally:
+            memory.close()
+            for one in participants:
+                one.release()
+        return [Triad(self.id, self.case.id, self.format, memory.bytes, found.rates), *self.speeds.values(), *ratios]
+
+    @property
+    def _name(self) -> str:
+        return f"{self.case.id}/{self.format}"
+
+    @property
+    def _live(self) -> list[Key]:
+        return [key for key, speed in self.speeds.items() if not speed.refused]
+
+    def _prepare(self, one: Participant, arrays: Mapping[str, Array]) -> None:
+        self.doing(f"the first calls of {one.backend}")
+        case, mode = self.case, "compiled" if one.backend.mode else ""
+        request = Request(one.backend.variant, case.operation, arrays, case.keywords, mode)
+        done, refused = {}, ""
+        try:
+            done = one.prepare(request, [name for name in self.passes if name == "forward" or "upstream" in arrays])
+        except NotOffered as error:
+            self.not_tested.append(NotTested(f"{self._name}@{one.backend}", str(error), 1))
+            return
+        except Refused as error:
+            refused = str(error)
+        shape = next(iter(arrays.values())).shape
+        for timed in done.get("calls", self.passes):
+            self.speeds[one, timed] = Speed(
+                job=self.id,
+                check=f"{self._name}@{one.backend}",
+                timed=timed,
+                case=case.id,
+                operation=case.operation,
+                backend=str(one.backend),
+                format=self.format,
+                shape=list(shape),
+                api=done.get("api", ""),
+                origin=done.get("origin", ""),
+                calls=one.calls.get(timed, 0),
+                first=done["first"][timed] if done else None,
+                moved=moved(case.operation, timed, shape, self.format, case.keywords),
+                regime=regime(shape, self.format),
+                refused=refused,
+            )
+
+    def _say(self, key: Key, **found: object) -> None:
+        self.speeds[key] = msgspec.structs.replace(self.speeds[key], **found)
+
+    def _take(self, found: Rounds) -> None:
+        for key, seconds in found.seconds.items():
+            times = list(seconds.values())
+            said = doubts(times, self.speeds[key].calls) if times else []
+            self._say(key, seconds=times, rounds=list(seconds), doubts=said, refused=found.lost.get(key, ""))
+
+    def _look(self, arrays: Mapping[str, Array]) -> None:
+        """Measure the memory of every pass, and see whether what was timed is the work, and its results are right."""
+        scale = self.dice.choice(SCALES)
+        right = Verifier(self.case.operation, arrays, self.case.keywords, scale)
+        for key in self._live:
+            one, timed = key
+            self.doing(f"the results and the memory of {one.backend}")
+            try:
+                looked = right.look(one.result(timed, scale), _JUDGED[timed], flushed=one.flushed)
+                self._say(key, peak=one.memory(timed), ulp=looked.ulp, refused=looked.wrong or one.doubts(timed))
+            except (NotOffered, Refused) as error:
+                self._say(key, refused=str(error))
+
+    def _ratios(self, first: Rounds, memory: Memory) -> list[RatioLine]:
+        """Compare every pass with that of `against`; what differs is timed once more."""
+        found: dict[Key, tuple[Key, Ratio]] = {}
+        for key in self._live:
+            base = next((k for k in self._live if k[0].backend == self.against and k[1] == key[1]), None)
+            if base is not None and base != key:
+                found[key] = base, first.ratio(key, base, self.margin)
+        differing = {key: pair for key, pair in found.items() if pair[1].verdict in (FASTER, SLOWER)}
+        again = self._again(differing, memory)
+        return [self._line(key, base, ratio, again.get(key)) for key, (base, ratio) in found.items()]
+
+    def _again(self, differing: Mapping[Key, tuple[Key, Ratio]], memory: Memory) -> dict[Key, Ratio]:
+        """Time once more those that differ: first those where it is not clear, in as many rounds as before."""
+        seen: dict[Key, Ratio] = {}
+        clear = {key for key, (_, one) in differing.items() if one.low > _CLEAR or one.high < 1 / _CLEAR}
+        fewest = Limits(self.limits.least, self.limits.least, 0.0)
+        for some, limits in ((differing.keys() - clear, self.limits), (clear, fewest)):
+            keys = list(dict.fromkeys(k for key in self.speeds if key in some for k in (key, differing[key][0])))
+            if keys:
+                rounds = go(keys, memory, limits, self.dice, self._once_more)
+                seen |= {key: rounds.ratio(key, differing[key][0], self.margin) for key in some}
+        return seen
+
+    def _once_more(self, number: int) -> None:
+        self.doing(f"what differs once more, round {number}")
+
+    def _line(self, key: Key, base: Key, first: Ratio, again: Ratio | None) -> RatioLine:
+        verdict = first.verdict
+        if again is not None and again.verdict != verdict:
+            verdict = INCONCLUSIVE
+        second = None if again is None else Interval(again.ratio, again.low, again.high)
+        speed, interval = self.speeds[key], Interval(first.ratio, first.low, first.high)
+        return RatioLine(self.id, speed.check, speed.timed, str(base[0].backend), verdict, interval, second)

@@ -1,0 +1,88 @@
+"""One backend in a job: its worker, asked to make ready, to take a sample, to hand over a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lossparity import wire
+from lossparity.errors import WireError
+from lossparity.model import Backend, Outcome, Request
+from lossparity.workers import Worker, WorkerStopped
+
+__all__ = ["NotOffered", "Participant", "Refused"]
+
+
+class NotOffered(Exception):
+    """The backend does not offer the call; the message is the reason."""
+
+
+class Refused(Exception):
+    """There is no time that counts; the message is the reason: an exception, a crash, a time-out."""
+
+
+@dataclass(eq=False)
+class Participant:
+    """A backend and the worker that is its own; `calls` says how many calls of each pass make a sample."""
+
+    backend: Backend
+    worker: Worker
+    calls: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def flushed(self) -> bool:
+        """Whether it declares that it flushes subnormal numbers to 0."""
+        return self.worker.details.get("subnormals") == "flushed"
+
+    def prepare(self, request: Request, passes: list[str]) -> dict[str, Any]:
+        """Make the first calls; return their seconds under `first`, with `api` and `origin`."""
+        done: dict[str, Any] = self._done(wire.pack_request(request, timing="prepare", passes=passes))
+        self.calls = {name: int(number) for name, number in done["calls"].items()}
+        return done
+
+    def sample(self, timed: str, scale: float) -> float:
+        """Return the seconds that a call of a pass took in one sample, on inputs times a power of two."""
+        calls = self.calls[timed]
+        return float(self._do("sample", name=timed, scale=scale, calls=calls)) / calls
+
+    def result(self, timed: str, scale: float) -> Outcome:
+        """Take one more sample, of one call, and fetch its results."""
+        self._do("sample", name=timed, scale=scale, calls=1, keep=True)
+        header, arrays = self._exchange(wire.encode({"timing": "results"}, {}))
+        try:
+            return wire.unpack_outcome(header, arrays)
+        except WireError as error:
+            raise Refused(str(header.get("raised") or error.message)) from None
+
+    def memory(self, timed: str) -> int | None:
+        """Return the bytes that one call took at most beyond what was there before it."""
+        taken = self._do("memory", name=timed)
+        return None if taken is None else int(taken)
+
+    def doubts(self, timed: str) -> str:
+        """Say why a time is none of the work; empty where nothing speaks against it."""
+        return str(self._do("doubts", name=timed))
+
+    def release(self) -> None:
+        """Let go of the inputs, where its process is alive."""
+        if self.calls:
+            self.calls = {}
+            self._do("release")
+
+    def _do(self, command: str, **given: Any) -> Any:
+        return self._done(wire.encode({"timing": command, "given": given}, {}))
+
+    def _done(self, message: list[bytes]) -> Any:
+        header, _ = self._exchange(message)
+        if "declined" in header:
+            raise NotOffered(str(header["declined"]))
+        if "done" not in header:
+            raise Refused(str(header.get("raised", "the worker's reply is none")))
+        return header["done"]
+
+    def _exchange(self, message: list[bytes]) -> tuple[dict[str, Any], Any]:
+        try:
+            return self.worker.exchange(message)
+        except WorkerStopped as stopped:
+            self.calls = {}
+            raise Refused(str(stopped)) from None

@@ -1,0 +1,102 @@
+"""What `lossparity bench` prints: a table a case, the ratios with their intervals, and what makes times doubtful."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lossparity.console import wrapped
+from lossparity.record import Interval, Ratio, Record, Speed
+
+__all__ = ["bandwidth", "bytes_of", "seconds", "text"]
+
+_HEAD = ("backend", "pass", "time", "first call", "GB/s", "of triad", "memory", "ratio", "99 % interval", "")
+_LEFT = (0, 1, 9)
+_SMALL = 2_000_000  # bytes: the resident memory of a process cannot be told closer
+
+
+def text(record: Record) -> str:
+    """Return everything that a record of times says, for a terminal."""
+    lines: list[str] = []
+    for job in record.jobs:
+        lines += wrapped("; ".join(f"{name}: {value}" for name, value in job.settings.items()), "  ", "")
+    for case, fmt in dict.fromkeys((one.case, one.format) for one in record.speeds):
+        lines += ["", *_case(record, [one for one in record.speeds if (one.case, one.format) == (case, fmt)])]
+    left = record.footer.not_tested if record.footer else []
+    if left:
+        lines += ["", "not timed"]
+        lines += [line for one in left for line in wrapped(f"{one.what}: {one.reason}", "    ", "  ")]
+    return "\n".join(lines).lstrip("\n")
+
+
+def _case(record: Record, speeds: Sequence[Speed]) -> Iterable[str]:
+    one = speeds[0]
+    shape, fits = "x".join(map(str, one.shape)), {"": "", "memory": ", beyond the last-level cache"}
+    where = fits.get(one.regime, f", within the {one.regime}")
+    triads = [t for t in record.triads if (t.case, t.format, t.job) == (one.case, one.format, one.job) and t.rates]
+    limit = triads[0].rate if triads else None
+    said = f"; triad {bandwidth(limit)} GB/s" if limit else ""
+    yield f"{one.case}/{one.format}: {one.operation}, {shape}{where}{said}"
+    ratios = {r.key: r for r in record.ratios}
+    order = sorted(speeds, key=lambda s: list(dict.fromkeys(x.timed for x in speeds)).index(s.timed))
+    yield from _columns([_HEAD, *(_row(s, ratios.get(s.key), limit) for s in order)])
+    for speed in order:
+        for said in [speed.refused] if speed.refused else speed.doubts:
+            yield from wrapped(f"{speed.backend} {speed.timed}: {said}", "      ", "    ")
+
+
+def _row(speed: Speed, ratio: Ratio | None, limit: float | None) -> tuple[str, ...]:
+    median = speed.median
+    first = seconds(speed.first) if speed.first is not None else ""
+    if median is None:
+        return speed.backend, speed.timed, "none", first, *[""] * 5, "refused"
+    rate = speed.moved / median
+    return (
+        speed.backend,
+        speed.timed,
+        seconds(median),
+        first,
+        bandwidth(rate),
+        f"{rate / limit:.0%}" if limit else "",
+        bytes_of(speed.peak),
+        f"{ratio.first.ratio:.2f}" if ratio else "",
+        interval(ratio.first) if ratio else "",
+        ratio.verdict if ratio else "",
+    )
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
+    for row in rows:
+        cells = (
+            cell.ljust(n) if i in _LEFT else cell.rjust(n) for i, (cell, n) in enumerate(zip(row, widths, strict=True))
+        )
+        yield f"  {'  '.join(cells)}".rstrip()
+
+
+def seconds(value: float) -> str:
+    """Write a time in three digits."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= size:
+            return f"{_three(value / size)} {unit}"
+    return f"{_three(value / 1e-9)} ns"
+
+
+def bandwidth(rate: float) -> str:
+    """Write bytes a second in units of 10^9."""
+    return _three(rate / 1e9)
+
+
+def bytes_of(number: int | None) -> str:
+    """Write a number of bytes, where it can be told."""
+    if number is None:
+        return "?"
+    return "< 2 MB" if number < _SMALL else f"{_three(number / 1e6)} MB"
+
+
+def interval(found: Interval) -> str:
+    """Write an interval."""
+    return f"{found.low:.2f} to {found.high:.2f}"
+
+
+def _three(value: float) -> str:
+    return f"{value:.{max(0, 2 - len(str(int(value))) + 1)}f}" if value < 1000 else f"{value:.0f}"

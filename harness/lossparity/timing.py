@@ -1,0 +1,298 @@
+"""Timing calls in the child: samples, the first call apart from the others, memory, and what a time is worth.
+
+A sample is a number of calls on inputs that did not exist before: the prepared tensor times a power of two, in the
+framework's own arithmetic, so that nothing an adapter worked out earlier is of use, and the results tell which inputs
+they are of. The parent says which power, when to take a sample and of which pass, and judges the results.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from lossparity import wire
+from lossparity.call import arguments, chosen, function_of, placed, said
+from lossparity.formats import Array
+from lossparity.framework import Entry, Framework, Implementation, Passes, Unsupported
+from lossparity.model import Declined, Produced, Raised, Request
+
+__all__ = ["PASSES", "Clock", "Timed", "resident"]
+
+PASSES = ("both", "forward", "backward")
+"""The passes that are timed: value and gradient, the value alone, and the gradient after it.
+
+They are prepared in this order, so that the first call of `both` pays for all that is compiled.
+"""
+
+_TARGET = 0.01  # seconds of raw time in a sample: far above the clock's step and an interrupt's length
+_ROTATED = 8  # tensors that the calls of a sample take in turn
+_MOST_CALLS = 1 << 16
+_TRIALS = 5
+_LONG = 0.1  # seconds; calls that take longer are tried twice
+_KEPT = 0.25  # a repeated call that takes less than this share of the first one on a tensor did not compute
+_LEFT = 0.25  # the share of a call that may be left to do when its time has been taken
+_STATUS = "/proc/self/status"
+
+
+@dataclass
+class Timed:
+    """One implementation's calls of one request, ready to be timed; Unsupported where it does not offer them."""
+
+    framework: Framework
+    request: Request
+    entry: Entry
+    passes: Passes
+    base: Any
+    upstream: Any
+    kept: tuple[Any, Any] | None = None
+
+    @classmethod
+    def of(cls, framework: Framework, implementation: Implementation, request: Request) -> Timed:
+        """Place the inputs on the device, and make what calls it."""
+        entry = chosen(implementation, request)
+        if entry is None:
+            raise Unsupported(f"{request.operation} is not offered")
+        tensors = {name: placed(framework, array, "") for name, array in request.arrays.items()}
+        first, rest, keywords = arguments(request, tensors)
+        function = function_of(framework, entry, request)
+        own: Callable[..., Passes] | None = getattr(framework, "passes", None)
+        if own is not None and request.mode:
+            passes = own(function, rest, keywords)
+        else:
+            passes = _passes(framework, function, rest, keywords)
+        upstream = None if entry.no_gradient else tensors.get("upstream")
+        made = cls(framework, request, entry, passes, first, upstream)
+        if framework.to_numpy(made.input(2.0)[:1]).format != request.format:
+            raise Unsupported(f"{framework.name} has no product of two {request.format} numbers in their format")
+        return made
+
+    def input(self, scale: float) -> Any:
+        """Return new logits, the prepared ones times a power of two, complete."""
+        factor = self.framework.to_device(Array.of(scale, self.request.format))
+        made = self.base * factor
+        self._wait(made)
+        return made
+
+    def prepare(self, passes: list[str]) -> dict[str, Any]:
+        """Make the first call of some passes, and find out how many calls make a sample."""
+        gc.collect()
+        gc.freeze()  # what a framework holds for good is not gone through before every sample
+        first, calls = {}, {}
+        for name in passes:
+            if name != "forward" and self.upstream is None:
+                continue
+            first[name] = self.sample(name, 1.0, 1)
+            warm = min(self.sample(name, 0.5, 1), self.sample(name, -1.0, 1))
+            number = 1
+            while warm < _TARGET and number < _MOST_CALLS:
+                number = min(max(2 * number, math.ceil(number * 1.1 * _TARGET / max(warm, 1e-9))), _MOST_CALLS)
+                warm = self.sample(name, 0.5, number)
+            calls[name] = number
+        return {"first": first, "calls": calls, "api": self.entry.api, "origin": self.entry.origin}
+
+    def sample(self, name: str, scale: float, calls: int, *, keep: bool = False) -> float:
+        """Return the seconds that so many calls of a pass took, each until its result was there.
+
+        `keep` keeps the last results, for `results`; those of earlier samples are let go.
+        """
+        self.kept = None
+        inputs = [self.input(scale) for _ in range(min(calls, _ROTATED))]
+        collecting = gc.isenabled()
+        gc.collect()
+        gc.disable()
+        try:
+            seconds, value, gradient = self._timed(name, inputs, calls)
+        finally:
+            if collecting:
+                gc.enable()
+        if keep:
+            self.kept = value, gradient
+        return seconds
+
+    def results(self) -> Produced | Raised | Declined:
+        """Return what the last sample that was kept came to."""
+        if self.kept is None:
+            return Declined("no sample was kept")
+        value, gradient = (None if one is None else self.framework.to_numpy(one) for one in self.kept)
+        self.kept = None
+        if value is None:
+            return Declined("the pass has no value")
+        return Produced(value, gradient, self.entry.api, self.entry.origin, True)
+
+    def memory(self, name: str) -> int | None:
+        """Return the largest memory, in bytes, that one call of a pass takes beyond what is there before it.
+
+        On the CPU that is of the whole process, and needs Linux; a framework's own count where the adapter has one.
+        """
+        made = self.input(0.5)
+        state = self.passes.recorded(made) if name == "backward" else None
+        if state is not None:
+            self._wait(state[0])
+        gc.collect()
+
+        def work() -> None:
+            if state is not None:
+                self._wait(state[1](self.upstream))
+            elif name == "forward":
+                self._wait(self.passes.forward(made))
+            else:
+                for result in self.passes.both(made, self.upstream):
+                    self._wait(result)
+
+        counted: Callable[[Callable[[], None]], int | None] | None = getattr(self.framework, "peak_memory", None)
+        there = counted(work) if counted is not None else None
+        return resident(work) if there is None else there
+
+    def doubts(self, name: str) -> str:
+        """Say why a time of this pass is no time of the work: it is not done by then, or not done at all."""
+        fresh, repeated, taken, copied, call = (math.inf,) * 5
+        for trial in range(_TRIALS):
+            other, made = self.input(-1.0), self.input(2.0 if trial % 2 else 0.5)
+            self._timed(name, [other], 1)
+            seconds, _, _ = self._timed(name, [made], 1)
+            fresh = min(fresh, seconds)
+            seconds, value, gradient = self._timed(name, [made], 1)
+            repeated = min(repeated, seconds)
+            seconds, value, gradient = self._timed(name, [other], 1)
+            call = min(call, seconds)
+            result = value if name == "forward" else gradient
+            began = time.perf_counter()
+            there = self.framework.to_numpy(result)
+            taken = min(taken, time.perf_counter() - began)
+            copied = min(copied, self._copying(there, call))
+            if call > _LONG and trial:
+                break
+        if repeated < _KEPT * fresh:
+            return (
+                f"a second call on the same tensor took {_short(repeated)} after {_short(fresh)}: results are kept, "
+                "and only a first call computes"
+            )
+        left = taken - copied
+        if left > _LEFT * call:
+            return (
+                f"when the time of {_short(call)} had been taken, {_short(left)} of work were left: the call returns "
+                "before its result is there"
+            )
+        return ""
+
+    def _copying(self, there: Array, call: float) -> float:
+        """Return how long it takes to bring back a tensor like a result, which is known to be complete."""
+        tensor = self.framework.to_device(Array(there.format, there.data.copy()))
+        self._wait(tensor)
+        time.sleep(min(call, 1.0))  # also where the framework's own word that it waited is not to be believed
+        began = time.perf_counter()
+        self.framework.to_numpy(tensor)
+        return time.perf_counter() - began
+
+    def _wait(self, tensor: Any) -> None:
+        synchronise: Callable[[Any], None] | None = getattr(self.framework, "synchronise", None)
+        if synchronise is not None:
+            synchronise(tensor)
+
+    def _timed(self, name: str, inputs: list[Any], calls: int) -> tuple[float, Any, Any]:
+        clock, wait, passes, upstream = time.perf_counter, self._wait, self.passes, self.upstream
+        turns, value, gradient = len(inputs), None, None
+        if name == "forward":
+            began = clock()
+            for turn in range(calls):
+                value = passes.forward(inputs[turn % turns])
+                wait(value)
+            return clock() - began, value, None
+        if name == "both":
+            began = clock()
+            for turn in range(calls):
+                value, gradient = passes.both(inputs[turn % turns], upstream)
+                wait(value)
+                wait(gradient)
+            return clock() - began, value, gradient
+        seconds = 0.0
+        for turn in range(calls):
+            value, pullback = passes.recorded(inputs[turn % turns])
+            wait(value)
+            began = clock()
+            gradient = pullback(upstream)
+            wait(gradient)
+            seconds += clock() - began
+        return seconds, value, gradient
+
+
+class Clock:
+    """Answers the parent's commands about the one request that is being timed."""
+
+    def __init__(self, framework: Framework, variants: Mapping[str, Implementation]) -> None:
+        self._framework, self._variants = framework, variants
+        self._timed: Timed | None = None
+
+    def answer(self, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[bytes]:
+        """Do what a message says, and return the reply: `done` with what came of it, or the problem."""
+        do = header["timing"]
+        try:
+            if do == "prepare":
+                self._timed = None  # what it holds is let go before the next one is made
+                request = wire.unpack_request(header, arrays)
+                self._timed = Timed.of(self._framework, self._variants.get(request.variant, {}), request)
+                return wire.encode({"done": self._timed.prepare(header["passes"])}, {})
+            if do == "release":
+                self._timed = None
+                return wire.encode({"done": None}, {})
+            if self._timed is None:
+                return wire.encode({"declined": "nothing is prepared"}, {})
+            if do == "results":
+                return wire.pack_outcome(self._timed.results())
+            does: dict[str, Callable[..., Any]] = {
+                "sample": self._timed.sample,
+                "memory": self._timed.memory,
+                "doubts": self._timed.doubts,
+            }
+            return wire.encode({"done": does[do](**header["given"])}, {})
+        except (Unsupported, NotImplementedError) as error:
+            return wire.encode({"declined": said(error)}, {})
+        except Exception as error:  # noqa: BLE001 - whatever a framework raises is what came of it
+            return wire.encode({"raised": f"{type(error).__name__}: {said(error)}"}, {})
+
+
+def _passes(
+    framework: Framework, function: Callable[..., Any], rest: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> Passes:
+    """Return the passes as every adapter has them: the call, and the call under differentiation."""
+
+    def recorded(first: Any) -> tuple[Any, Callable[[Any], Any]]:
+        return framework.vjp(function, first, rest, keywords)
+
+    def both(first: Any, upstream: Any) -> tuple[Any, Any]:
+        value, pullback = recorded(first)
+        return value, pullback(upstream)
+
+    return Passes(lambda first: function(first, *rest, **keywords), recorded, both)
+
+
+def resident(work: Callable[[], None]) -> int | None:
+    """Return by how many bytes the resident memory of this process rose at most during some work; none off Linux."""
+    with suppress(AttributeError, OSError):  # where it is not glibc
+        ctypes.CDLL(None).malloc_trim(0)  # what the allocator holds back would be taken without being seen
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel
+            file.write("5")
+        before = _status("VmRSS")
+        work()
+        return max(_status("VmHWM") - before, 0)
+    except OSError:
+        return None
+
+
+def _status(key: str) -> int:
+    with open(_STATUS, encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel
+        for line in file:
+            if line.startswith(key):
+                return 1024 * int(line.split()[1])
+    raise OSError(f"{_STATUS} has no {key}")
+
+
+def _short(seconds: float) -> str:
+    return f"{1e6 * seconds:.3g} µs" if seconds < 1e-3 else f"{1e3 * seconds:.3g} ms"
