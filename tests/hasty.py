@@ -54,7 +54,11 @@ class Promise:
         self._work, self._done = work, threading.Event()
         self._found: Any = None
         if early:
-            threading.Thread(target=self.result).start()
+            threading.Thread(target=self._later).start()
+
+    def _later(self) -> None:
+        time.sleep(0.02)
+        self.result()
 
     def result(self) -> Any:
         """Wait for it, or do it."""

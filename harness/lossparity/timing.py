@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from lossparity import wire
 from lossparity.call import arguments, chosen, function_of, placed, said
@@ -24,6 +24,9 @@ from lossparity.framework import Entry, Framework, Implementation, Passes, Unsup
 from lossparity.model import Declined, Produced, Raised, Request
 
 __all__ = ["PASSES", "Clock", "Timed", "resident"]
+
+DeviceClock = Callable[[Callable[[], Any], bool], "Optional[tuple[float, Any]]"]
+"""Returns the seconds of some work by a device's clock, with its caches emptied or not, and the result."""
 
 PASSES = ("both", "forward", "backward")
 """The passes that are timed: value and gradient, the value alone, and the gradient after it.
@@ -52,6 +55,7 @@ class Timed:
     passes: Passes
     base: Any
     upstream: Any
+    device_clock: Optional[DeviceClock] = None
     kept: tuple[Any, Any] | None = None
 
     @classmethod
@@ -69,7 +73,10 @@ class Timed:
         else:
             passes = _passes(framework, function, rest, keywords)
         upstream = tensors.get("upstream")
-        made = cls(framework, request, entry, passes, first, upstream)
+        clock: Optional[DeviceClock] = getattr(framework, "device_clock", None)
+        if clock is not None and clock(lambda: None, False) is None:
+            clock = None
+        made = cls(framework, request, entry, passes, first, upstream, clock)
         if framework.to_numpy(made.input(2.0)[:1]).format != request.format:
             raise Unsupported(f"{framework.name} has no product of two {request.format} numbers in their format")
         return made
@@ -126,6 +133,24 @@ class Timed:
         if keep:
             self.kept = value, gradient
         return seconds
+
+    def _work(self, name: str, first: Any) -> Callable[[], tuple[Any, Any]]:
+        """Return what is to be timed of one call: a function that returns its value and gradient."""
+        passes, upstream = self.passes, self.upstream
+        if name == "forward":
+            return lambda: (passes.forward(first), None)
+        if name == "both":
+            return lambda: passes.both(first, upstream)
+        value, pullback = passes.recorded(first)
+        self._wait(value)
+        return lambda: (value, pullback(upstream))
+
+    def cold(self, name: str, scale: float, calls: int) -> float | None:
+        """Return the seconds of so many calls that find the device's caches empty; none where it has no clock."""
+        if self.device_clock is None:
+            return None
+        inputs = [self.input(scale) for _ in range(min(calls, _ROTATED))]
+        return self._by_device(self.device_clock, name, inputs, calls, cold=True)[0]
 
     def results(self) -> Produced | Raised | Declined:
         """Return what the last sample that was kept came to."""
@@ -204,6 +229,8 @@ class Timed:
             synchronise(tensor)
 
     def _timed(self, name: str, inputs: list[Any], calls: int) -> tuple[float, Any, Any]:
+        if self.device_clock is not None:
+            return self._by_device(self.device_clock, name, inputs, calls, cold=False)
         clock, wait, passes, upstream = time.perf_counter, self._wait, self.passes, self.upstream
         turns, value, gradient = len(inputs), None, None
         if name == "forward":
@@ -228,6 +255,16 @@ class Timed:
             wait(gradient)
             seconds += clock() - began
         return seconds, value, gradient
+
+    def _by_device(
+        self, clock: DeviceClock, name: str, inputs: list[Any], calls: int, *, cold: bool
+    ) -> tuple[float, Any, Any]:
+        seconds, results = 0.0, (None, None)
+        for turn in range(calls):
+            taken = clock(self._work(name, inputs[turn % len(inputs)]), cold)
+            assert taken is not None
+            seconds, results = seconds + taken[0], taken[1]
+        return seconds, *results
 
 
 class Clock:
@@ -255,6 +292,7 @@ class Clock:
                 return wire.pack_outcome(self._timed.results())
             does: dict[str, Callable[..., Any]] = {
                 "sample": self._timed.sample,
+                "cold": self._timed.cold,
                 "memory": self._timed.memory,
                 "doubts": self._timed.doubts,
             }

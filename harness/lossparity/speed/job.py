@@ -138,6 +138,7 @@ class Timing:
                 looked = right.look(one.result(timed, scale), _JUDGED[timed], flushed=one.flushed)
                 # What speaks against a time has to be seen twice: on a busy machine anything is seen once.
                 doubt = one.doubts(timed) and one.doubts(timed)
+                self._say(key, cold=one.cold(timed, scale))
                 self._say(key, peak=one.memory(timed), ulp=looked.ulp, refused=looked.wrong or doubt)
             except (NotOffered, Refused) as error:
                 self._say(key, refused=str(error))
