@@ -121,7 +121,7 @@ class Framework(Protocol):
 
     For timing it may have `synchronise(tensor)`, which waits until a tensor is computed, and has to have it where calls
     return before that; `use_threads(number)`, called before anything is computed; `passes(function, rest, keywords)`,
-    which returns `Passes` of a function that `compile` returned, where the gradient is to be compiled with it; and for a
+    which returns `Passes` of a function that `compile` returned, so that its gradient is compiled with it; and for a
     device with memory and a clock of its own `peak_memory(work)`, the bytes that its allocator gave out at most during
     `work()`, and `device_clock(work, cold)`, the seconds that `work()` took, with the device's caches emptied before
     where `cold`, and its result. Both return None, without doing the work, on another device.

@@ -259,12 +259,12 @@ class Timed:
     def _by_device(
         self, clock: DeviceClock, name: str, inputs: list[Any], calls: int, *, cold: bool
     ) -> tuple[float, Any, Any]:
-        seconds, results = 0.0, (None, None)
+        seconds, value, gradient = 0.0, None, None
         for turn in range(calls):
             taken = clock(self._work(name, inputs[turn % len(inputs)]), cold)
             assert taken is not None
-            seconds, results = seconds + taken[0], taken[1]
-        return seconds, *results
+            seconds, (value, gradient) = seconds + taken[0], taken[1]
+        return seconds, value, gradient
 
 
 class Clock:
