@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ def test_a_wrong_result_has_no_time_and_the_status_says_so(here: Path) -> None:
     done = bench("-b", "numpy", "--target", "loss.py:softmax", "--operation", "softmax", "--pass", "forward")
     assert done.exit_code == 1
     assert "not the results" in " ".join(done.output.split())
-    assert "numpy.target  forward  none" in done.output
+    assert re.search(r"numpy.target +forward +none", done.output)
 
 
 MISTAKES = {
@@ -101,6 +102,11 @@ MISTAKES = {
     "no such operation": (("-b", "numpy", "--target", "x.py:f", "--operation", "nll"), 2, "unknown operation"),
     "a target that is nowhere": (("-b", "numpy", "--target", "x.py:f"), 2, "x.py"),
     "a judged case": (("-b", "numpy", "--case", "mine/judged"), 2, "no case matches"),
+    "no such framework": (
+        ("-b", "numpy", "--target", "x.py:f", "--framework", "torsch"),
+        2,
+        "unknown backend 'torsch'",
+    ),
     "an operation without cases": (("-b", "numpy", "--target", "x.py:f", "--operation", "nll_loss"), 2, "nll_loss"),
 }
 
