@@ -20,7 +20,7 @@ from lossparity.marked import Marked
 from lossparity.record import Part, Record, Result
 from lossparity_reports import html
 from lossparity_reports.against import Section, section
-from lossparity_reports.charts.drawing import bundle
+from lossparity_reports.charts.bundle import bundle
 from lossparity_reports.marks import marks
 from lossparity_reports.summary import summarise
 from test_html import Page

@@ -21,7 +21,7 @@ from lossparity.formats import FORMATS
 from lossparity.record import CaseLine, Cause, Record, Result, Worst
 from lossparity_reports import html
 from lossparity_reports.alone import alone
-from lossparity_reports.charts.drawing import bundle
+from lossparity_reports.charts.bundle import bundle
 from lossparity_reports.choices import Chosen, Taken, left_open, tabulate
 from lossparity_reports.figures import decimal
 from lossparity_reports.groups import gather
