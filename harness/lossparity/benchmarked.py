@@ -21,9 +21,9 @@ from lossparity.plugin import OPEN
 from lossparity.record import Speed
 from lossparity.session import renamed
 from lossparity.speed import export
-from lossparity.speed.alone import Alone
 from lossparity.speed.bench import Bench
 from lossparity.speed.participant import NotOffered, Refused
+from lossparity.speed.singly import Singly
 
 if TYPE_CHECKING:
     from _pytest._code.code import ExceptionInfo, TerminalRepr
@@ -39,7 +39,7 @@ class Timings(pytest.Collector):
 
     checks: Checks
     plan: Bench
-    _timing: Alone | None = None
+    _timing: Singly | None = None
     _refused: LossparityError | None = None
 
     @classmethod
@@ -60,7 +60,7 @@ class Timings(pytest.Collector):
                     for timed in [name for name in plan.passes if case.gradient or name == "forward"]:
                         yield Pass.of(self, case, fmt, backend, timed)
 
-    def asked(self, item: Pass) -> Alone:
+    def asked(self, item: Pass) -> Singly:
         """Return the workers, with an item's pass ready; NotOffered, Refused, this project's errors where it is not."""
         mine = [one for one in self.session.items if isinstance(one, Pass) and one.parent is self]
         if self._refused is not None:
@@ -68,7 +68,7 @@ class Timings(pytest.Collector):
         if self._timing is None:
             backends = list(dict.fromkeys(one.backend for one in mine))
             try:
-                self._timing = Alone(self.plan.only(backends))
+                self._timing = Singly(self.plan.only(backends))
             except LossparityError as error:
                 self._refused = error
                 raise
@@ -184,7 +184,7 @@ class Pass(pytest.Function):
         benchmark.stats.iterations = speed.calls  # of which a sample was the mean
         benchmark.extra_info |= self._facts(speed, timing)
 
-    def _facts(self, speed: Speed, timing: Alone) -> dict[str, Any]:
+    def _facts(self, speed: Speed, timing: Singly) -> dict[str, Any]:
         return {
             **export.facts(speed),
             "api": speed.api,

@@ -23,11 +23,12 @@ from lossparity.record import VERSION, Header, NotTested, Result, encode
 from lossparity.recorder import Account
 from lossparity.runner import Run
 from lossparity.session import Asked, Session, renamed
-from lossparity.speed.bench import Bench
 from lossparity.suite import digest
 
 if TYPE_CHECKING:
     from _pytest._code.code import ExceptionInfo, TerminalRepr
+
+    from lossparity.speed.bench import Bench
 
 __all__ = ["Check", "Checks", "Nonconforming", "plain", "selectable"]
 

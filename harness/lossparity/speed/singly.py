@@ -23,10 +23,10 @@ from lossparity.speed.rounds import SCALES, Key, Rounds
 from lossparity.speed.traffic import working_set
 from lossparity.speed.verified import Verifier
 
-__all__ = ["Alone"]
+__all__ = ["Singly"]
 
 
-class Alone:
+class Singly:
     """The workers of a plan, alive until it is closed, of which one at a time has something prepared.
 
     `ready` prepares a case for the passes that will be asked for, so that they share their inputs and what is compiled.
@@ -42,6 +42,7 @@ class Alone:
         self._plan, self._dice = plan, random.Random(plan.seed)
         self._timing: Timing | None = None
         self._prepared: tuple[Participant, frozenset[str]] | None = None
+        self._apart: set[str] = set()
         self._arrays: Mapping[str, Array] = {}
         self._right: Verifier | None = None
         with ExitStack() as stack:
@@ -65,13 +66,17 @@ class Alone:
         timing, here = self._of(case, fmt), f"{case.id}/{fmt}@{backend}"
         if reason := lacking(working_set(next(iter(self._arrays.values())).shape, fmt), 1):
             raise NotOffered(reason)
-        if here not in _left(timing):
+        if here not in self._apart:
             self._prepare(timing, one, passes)
-        if here in _left(timing):  # not all of them; it may be that one lacks a gradient and not the value
+            speed = timing.speeds.get((one, timed))
+            if speed is None or speed.refused:
+                self._apart.add(here)  # it may be that one lacks a gradient, or fails at it, and not at the value
+        if here in self._apart:
             self._prepare(timing, one, [timed])
         speed = timing.speeds.get((one, timed))
         if speed is None:
-            raise NotOffered(_left(timing).get(here, "it has no gradient"))
+            left = {entry.what: entry.reason for entry in timing.not_tested}
+            raise NotOffered(left.get(here, "it has no gradient"))
         if speed.refused:
             raise Refused(speed.refused)
 
@@ -131,10 +136,6 @@ class Alone:
             self._prepared = None
             with suppress(Refused):  # with its process its inputs are gone too
                 one.release()
-
-
-def _left(timing: Timing) -> dict[str, str]:
-    return {entry.what: entry.reason for entry in timing.not_tested}
 
 
 def _unheard(_: str) -> None:
