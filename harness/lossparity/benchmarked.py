@@ -111,9 +111,6 @@ class _Clock:
 class Pass(pytest.Function):
     """One pass of one case in one format by one backend; a test with pytest-benchmark's fixture."""
 
-    # Where it is collected within a class it is none of its methods.
-    cls = None
-
     case: Case
     format: str
     backend: Backend
@@ -133,6 +130,10 @@ class Pass(pytest.Function):
         group = export.group(case.id, fmt, timed)
         item.add_marker(pytest.mark.benchmark(timer=clock.perf_counter, group=group))
         return item
+
+    @property
+    def cls(self) -> None:
+        """Return none, as of a function: where it is collected within a class it is none of its methods."""
 
     @property
     def timings(self) -> Timings:
