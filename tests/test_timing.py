@@ -72,6 +72,17 @@ def test_without_an_upstream_only_the_value_is_timed() -> None:
     gc.unfreeze()
 
 
+def test_a_pass_that_raises_leaves_the_others_their_times() -> None:
+    class NoGradient(Numpy):
+        def vjp(self, *_: object) -> Any:
+            raise RuntimeError("there is no way back")
+
+    done = timed(NoGradient, request(4, 9)).prepare(list(PASSES))
+    gc.unfreeze()
+    assert set(done["calls"]) == {"forward"} and done["declined"] == {}
+    assert done["raised"] == dict.fromkeys(("both", "backward"), "RuntimeError: there is no way back")
+
+
 def test_what_is_kept_are_the_results_of_the_last_sample() -> None:
     asked = request(4, 9)
     made = timed(Numpy, asked)

@@ -95,14 +95,17 @@ class Timed:
         first: dict[str, float] = {}
         calls: dict[str, int] = {}
         declined: dict[str, str] = {}
+        raised: dict[str, str] = {}
         for name in passes:
             try:
                 first[name] = self.sample(name, 1.0, 1)
                 calls[name] = self._enough(name)
             except (Unsupported, NotImplementedError) as error:
                 declined[name] = said(error)
+            except Exception as error:  # noqa: BLE001 - whatever a framework raises in one pass, others may be fine
+                raised[name] = f"{type(error).__name__}: {said(error)}"
         named = {"api": self.entry.api, "origin": self.entry.origin}
-        return {"first": first, "calls": calls, "declined": declined, **named}
+        return {"first": first, "calls": calls, "declined": declined, "raised": raised, **named}
 
     def _enough(self, name: str) -> int:
         """Return how many calls make a sample."""

@@ -16,7 +16,7 @@ __all__ = ["exported", "facts", "group", "params", "write"]
 
 _NODE = "lossparity.conformance"  # where pytest collects the same passes, so that both are compared by full name
 
-_VERSION = "5.2.3"  # of pytest-benchmark, whose form of JSON this is
+_VERSION = "5.3.1"  # of pytest-benchmark, whose form of JSON this is
 
 
 def write(record: Record, path: Path) -> None:

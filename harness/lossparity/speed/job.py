@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -96,18 +97,18 @@ class Timing:
         self.doing(f"the first calls of {one.backend}")
         case, mode = self.case, "compiled" if one.backend.mode else ""
         request = Request(one.backend.variant, case.operation, arrays, case.keywords, mode)
-        done, refused = {}, ""
+        done: dict[str, Any] = {}
         try:
             done = one.prepare(request, list(self.passes))
         except NotOffered as error:
             self.not_tested.append(NotTested(f"{self._name}@{one.backend}", str(error), 1))
             return
         except Refused as error:
-            refused = str(error)
+            done = {"calls": {}, "raised": dict.fromkeys(self.passes, str(error))}
         for timed, reason in done.get("declined", {}).items():
             self.not_tested.append(NotTested(f"{self._name}@{one.backend}#{timed}", reason, 1))
         shape = next(iter(arrays.values())).shape
-        for timed in done.get("calls", self.passes):
+        for timed in (*done["calls"], *done["raised"]):
             self.speeds[one, timed] = Speed(
                 job=self.id,
                 check=f"{self._name}@{one.backend}",
@@ -120,10 +121,10 @@ class Timing:
                 api=done.get("api", ""),
                 origin=done.get("origin", ""),
                 calls=one.calls.get(timed, 0),
-                first=done["first"][timed] if done else None,
+                first=done.get("first", {}).get(timed),
                 moved=moved(case.operation, timed, shape, self.format, case.keywords),
                 regime=regime(shape, self.format),
-                refused=refused,
+                refused=done["raised"].get(timed, ""),
             )
 
     def _say(self, key: Key, **found: object) -> None:

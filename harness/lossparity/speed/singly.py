@@ -69,14 +69,14 @@ class Singly:
         if here not in self._apart:
             self._prepare(timing, one, passes)
             speed = timing.speeds.get((one, timed))
-            if speed is None or speed.refused:
-                self._apart.add(here)  # it may be that one lacks a gradient, or fails at it, and not at the value
+            if speed is not None and speed.refused:
+                self._apart.add(here)  # a gradient may end the process where the value does not
         if here in self._apart:
             self._prepare(timing, one, [timed])
         speed = timing.speeds.get((one, timed))
         if speed is None:
             left = {entry.what: entry.reason for entry in timing.not_tested}
-            raise NotOffered(left.get(here, "it has no gradient"))
+            raise NotOffered(left.get(f"{here}#{timed}") or left[here])
         if speed.refused:
             raise Refused(speed.refused)
 
