@@ -105,8 +105,7 @@ def _against_classes(
         if (group, timed) not in known
     ]
     x = {"field": "x", **logarithmic("K, classes", [v["x"] for v in values], "format(datum.value, '~s')")}
-    y = {"field": "y", **logarithmic(axis[0], [v["y"] for v in [*values, *triads]], axis[1])}
-    x["scale"]["domain"] = [x["scale"]["domain"][0] / 1.2, x["scale"]["domain"][1] * 1.2]
+    y = {"field": "y", **logarithmic("", [v["y"] for v in [*values, *triads]], axis[1])}
     return Figure(
         named(job, name),
         title,
@@ -118,7 +117,14 @@ def _against_classes(
                     "field": "group",
                     "type": "nominal",
                     "sort": groups,
-                    "header": {"labelAngle": 0, "labelAlign": "left", "labelAnchor": "middle", "title": None},
+                    "header": {
+                        "labelAngle": 0,
+                        "labelAlign": "left",
+                        "labelAnchor": "middle",
+                        "labelLimit": 0,
+                        "labelPadding": 16,
+                        "title": None,
+                    },
                 },
                 "column": {"field": "pass", "type": "nominal", "sort": passes, "header": {"title": None}},
             },
@@ -184,8 +190,9 @@ def accuracy(job: TimedJob) -> Figure | None:
         {"place": one.where, "backend": line(one.speed.backend), "x": median, "y": max(ulp, _FLOOR)}
         for one, median, ulp in there
     ]
-    x = {"field": "x", **logarithmic("seconds a call", [v["x"] for v in values], UNITS["s"])}
-    y = {"field": "y", **logarithmic("largest error seen, in ulp", [*(v["y"] for v in values), 0.5, 2.0])}
+    x = {"field": "x", **logarithmic("seconds a call", [median for _, median, _ in there], UNITS["s"])}
+    errors = [max(ulp, _FLOOR) for *_, ulp in there]
+    y = {"field": "y", **logarithmic("largest error seen, in ulp", [*errors, 0.5, 2.0])}
     return Figure(
         named(job, "accuracy"),
         "Speed against accuracy",

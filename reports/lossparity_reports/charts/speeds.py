@@ -179,7 +179,7 @@ def memory(job: TimedJob) -> Figure | None:
         return None
     sizes = {id(one): _size(one) for one, _ in there}
     x = logarithmic(
-        "bytes beyond what was there before the call",
+        "bytes",
         [float(max(number, _LEAST)) for one, peak in there for number in (peak, sizes[id(one)])] + [4.0 * _LEAST],
         UNITS["B"],
     )

@@ -11,15 +11,20 @@ __all__ = ["UNITS", "logarithmic", "strips"]
 
 _STEP = 15  # of a row
 _WIDE = 170
-_MOST = 6  # labels of an axis
+_MOST = 5  # labels of an axis
 
 UNITS: Mapping[str, str] = {unit: f"format(datum.value, '~s') + '{unit}'" for unit in ("s", "B")}
 """Labels of an axis in a unit, with its prefix: 1ms, 20MB."""
 
 
 def logarithmic(title: str, numbers: Sequence[float], label: str = "format(datum.value, '~g')") -> dict[str, Any]:
-    """Return a logarithmic axis around numbers above 0, with its labels at 1, 2 and 5 times powers of ten."""
-    low, high = min(numbers) / 1.08, max(numbers) * 1.08
+    """Return a logarithmic axis around numbers above 0, with its labels at 1, 2 and 5 times powers of ten.
+
+    An empty title is none.
+    """
+    # A mark at an end is not to be cut off.
+    beside = max(1.05, (max(numbers) / min(numbers)) ** 0.06)
+    low, high = min(numbers) / beside, max(numbers) * beside
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     places = [m * 10.0**n for n in powers for m in (1, 2, 5) if low <= m * 10.0**n <= high]
     if len(places) > _MOST:
@@ -29,7 +34,7 @@ def logarithmic(title: str, numbers: Sequence[float], label: str = "format(datum
     return {
         "type": "quantitative",
         "scale": {"type": "log", "domain": [low, high], "nice": False},
-        "axis": {"title": title, "labelExpr": label, **({"values": places} if len(places) > 1 else {})},
+        "axis": {"title": title or None, "labelExpr": label, **({"values": places} if len(places) > 1 else {})},
     }
 
 
@@ -68,9 +73,9 @@ def strips(
                 "header": {
                     "labelAngle": 0,
                     "labelAlign": "left",
-                    "labelAnchor": "start",
-                    "labelOrient": "top",
+                    "labelAnchor": "middle",
                     "labelLimit": 0,
+                    "labelPadding": 16,
                     "title": None,
                 },
             },

@@ -114,7 +114,7 @@ def _row(job: TimedJob, one: Timed, low: float, high: float) -> Row:
         seconds(median),
         first,
         bandwidth(rate) if rate else "",
-        f"{rate / one.limit:.0%}" if rate and one.limit else "",
+        _share(rate / one.limit) if rate and one.limit else "",
         bytes_of(speed.peak),
         ratio(found.first.ratio) if found else "",
         interval(found.first.low, found.first.high) if found else "",
@@ -123,6 +123,10 @@ def _row(job: TimedJob, one: Timed, low: float, high: float) -> Row:
         word,
         (*(line(said) for said in speed.doubts), *_again(one)),
     )
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}" if value >= 0.01 else "< 1%"
 
 
 def _again(one: Timed) -> tuple[str, ...]:
