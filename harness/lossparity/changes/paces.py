@@ -7,6 +7,7 @@ formed where both records hold the times of one job, round by round, and nowhere
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from lossparity.changes.aligning import Pair
 from lossparity.errors import UsageError
@@ -78,7 +79,7 @@ def _pace(was: Speed, now: Speed, ratios: dict[tuple[str, str, str], Ratio], mar
         return Pace(known.verdict, was, now, known.first)
     if known := ratios.get((now.job, was.key, now.backend)):
         other = known.first
-        turned = Interval(1 / other.ratio, 1 / other.high, 1 / other.low)
+        turned = Interval(*(1 / end if end else inf for end in (other.ratio, other.high, other.low)))
         return Pace(_INVERSE.get(known.verdict, known.verdict), was, now, turned)
     one, two = (dict(zip(side.rounds, side.seconds, strict=False)) for side in (now, was))
     common = sorted(one.keys() & two.keys())
