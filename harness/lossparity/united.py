@@ -37,6 +37,8 @@ __all__ = ["Given", "Timed", "agreements", "alike", "cases", "environments", "fi
 
 # What is told of the machine, and may differ between those that share a run; the rest is what was judged.
 _MACHINE = ("device", "simd", "interpreter")
+# What the settings of a job say of its times; a run that judges may have been made otherwise.
+_OF_A_JOB = "pinned threads"
 _SEVERAL = 3
 _OfTimes = TypeVar("_OfTimes", Job, Triad, Speed, Ratio)
 _Pair = tuple[str, str, str]  # two backends and the format
@@ -159,11 +161,12 @@ def _environment(name: str, there: list[tuple[Given, Environment]], notes: list[
     present = [(one, environment) for one, environment in there if environment.available]
     if not present:
         return Environment(name, False, reason="; ".join(sorted({environment.reason for _, environment in there})))
+    present.sort(key=lambda pair: not pair[0].judges)
     first, details = present[0][0], dict(present[0][1].details)
     for one, environment in present[1:]:
         for key in sorted(details.keys() | environment.details.keys()):
             here, other = (which.details.get(key, "none") for which in (present[0][1], environment))
-            if key not in _MACHINE and here != other:
+            if key not in _MACHINE and here != other and (one.judges or key != _OF_A_JOB):
                 raise UsageError(
                     f"{name} is not the same in all records: {key} is {here} in {first.name}, {other} in {one.name}",
                     hint=_instead(name, details, environment.details),
