@@ -480,7 +480,7 @@ def timed(job: str = "one", *, refused: str = "") -> Record:
         for timed, (backend, factor) in itertools.product(("both", "forward"), _FACTORS.items()):
             check = f"{case}/{fmt}@{backend}"
             lost = refused if backend == "tensorflow" else ""
-            where = {"job": job, "check": check, "timed": timed, "case": case, "format": fmt, "refused": lost}
+            where: dict[str, Any] = {"job": job, "check": check, "timed": timed, "case": case, "format": fmt, "refused": lost}
             made.speeds.append(
                 speed(backend, 1e-3 * factor, operation=operation, shape=shape, moved=8000 * int(np.prod(shape)), **where)
             )

@@ -19,8 +19,8 @@ FULL = Path("/dev/full")
 
 def lines(record: Record) -> list[Line]:
     assert record.footer is not None
-    times = [*record.jobs, *record.triads, *record.speeds, *record.ratios]
-    judged = [*record.environments, *record.cases, *record.results, *record.scripts]
+    times: list[Line] = [*record.jobs, *record.triads, *record.speeds, *record.ratios]
+    judged: list[Line] = [*record.environments, *record.cases, *record.results, *record.scripts]
     return [record.header, *judged, *times, record.footer]
 
 

@@ -211,7 +211,7 @@ def test_a_page_without_times_has_nothing_of_them() -> None:
 def test_names_and_reasons_stay_text() -> None:
     record = factory.timed(refused=REFUSED)
     hostile = f"speed/{factory.HOSTILE}"
-    named = {"case": hostile, "check": f"{hostile}/float32@torch", "operation": factory.HOSTILE}
+    named: dict[str, Any] = {"case": hostile, "check": f"{hostile}/float32@torch", "operation": factory.HOSTILE}
     record.speeds += [speed("torch", **named), speed(f"torch.{factory.HOSTILE}", timed=f"both{factory.HOSTILE}")]
     text = html.render(record)
     assert factory.HOSTILE not in text

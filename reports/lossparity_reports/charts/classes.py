@@ -122,7 +122,7 @@ def _against_classes(
                         "labelAlign": "left",
                         "labelAnchor": "middle",
                         "labelLimit": 0,
-                        "labelPadding": 16,
+                        "labelPadding": 26,
                         "title": None,
                     },
                 },

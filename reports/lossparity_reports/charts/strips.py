@@ -75,7 +75,7 @@ def strips(
                     "labelAlign": "left",
                     "labelAnchor": "middle",
                     "labelLimit": 0,
-                    "labelPadding": 16,
+                    "labelPadding": 26,
                     "title": None,
                 },
             },
