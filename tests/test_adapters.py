@@ -489,3 +489,39 @@ def test_a_device_that_nobody_has_is_absent_and_not_a_fault(framework: str, name
     assert re.search(reason, worker.unavailable), worker.unavailable
     assert "\n" not in worker.unavailable
     assert not worker.broken
+
+
+def test_cuda_is_timed_by_its_events_with_its_cache_emptied_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No GPU is here: CUDA's functions are stood in for, and what is asked of them, in which order, is looked at."""
+    need("torch")
+    import torch
+
+    from lossparity_backends.on_torch import Torch
+
+    asked: list[str] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            asked.append("record")
+
+        def synchronize(self) -> None:
+            asked.append("synchronize")
+
+        def elapsed_time(self, _ended: object) -> float:
+            return 2.5  # milliseconds
+
+    adapter = Torch("cpu")
+    assert adapter.device_clock(lambda: asked.append("never"), False) is None and not asked
+    monkeypatch.setattr(adapter, "_device", torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(adapter, "_over", type("Over", (), {"zero_": lambda _self: asked.append("emptied")})())
+    assert adapter.device_clock(lambda: asked.append("work"), False) == (0.0025, None)
+    assert asked == ["record", "work", "record", "synchronize"]
+    asked.clear()
+    adapter.device_clock(lambda: asked.append("work"), True)
+    assert asked == ["emptied", "record", "work", "record", "synchronize"]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import payloads
 import record_factory as factory
 from lossparity.changes import compare, kinds_named
 from lossparity.changes.marking import marked
@@ -20,7 +18,7 @@ from lossparity.marked import Marked
 from lossparity.record import Part, Record, Result
 from lossparity_reports import html
 from lossparity_reports.against import Section, section
-from lossparity_reports.charts.drawing import bundle
+from lossparity_reports.charts.bundle import bundle
 from lossparity_reports.marks import marks
 from lossparity_reports.summary import summarise
 from test_html import Page
@@ -55,9 +53,7 @@ def changed(*changes: dict[str, Any] | None) -> tuple[Record, Record]:
 
 
 def payload(record: Record) -> dict[str, Any]:
-    page = Page(html.render(record))
-    content: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(page.by_id["payload"])))
-    return content
+    return payloads.payload(html.render(record))
 
 
 def test_a_record_that_stands_beside_none_has_no_section() -> None:

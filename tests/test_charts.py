@@ -26,10 +26,11 @@ from lossparity.record import Agreement, CaseLine, Record, Result, Span, Worst
 from lossparity_reports import html
 from lossparity_reports.charts import drawing
 from lossparity_reports.charts.agreement import agreement
+from lossparity_reports.charts.bundle import bundle
 from lossparity_reports.charts.cliffs import cliffs
-from lossparity_reports.charts.drawing import bundle, draw
 from lossparity_reports.charts.figure import SERIES, Figure, Series, scale_of, styled
 from lossparity_reports.charts.histogram import histogram
+from lossparity_reports.charts.painting import paint
 from lossparity_reports.charts.section import numerics
 from lossparity_reports.charts.sizes import EDGES, by_size
 
@@ -170,7 +171,7 @@ def test_a_number_where_none_is_right_is_of_another_class_and_what_gave_no_numbe
         "torch, float32, failure: 3 of another class (got 0, a number, NaN), the first at 2",
         "jax, float32, failure: 1 of another class, the first at 2",
     }
-    assert ">another class</text>" in draw(figures[0].spec)
+    assert ">another class</text>" in paint(styled(figures[0].spec))
 
 
 @pytest.mark.parametrize("number", [0.0, 1e308, 5e-324])
@@ -178,7 +179,7 @@ def test_what_is_beyond_the_axes_is_drawn_at_their_ends(number: float) -> None:
     (figure, *_) = by_size([_result("a", ulp=number)], [_case("a", Span(1, number, 0.0))])
     (point,) = _values(figure, kind="number")
     assert point["x"] == point["y"] == (1e6 if number > 1 else 0.1)
-    assert draw(figure.spec).startswith("<svg ")
+    assert paint(styled(figure.spec)).startswith("<svg ")
 
 
 def test_the_edges_of_the_bins_rise_and_hold_the_ends() -> None:
@@ -270,16 +271,16 @@ def test_a_record_older_than_spans_and_agreement_has_the_histogram_alone() -> No
     record = factory.many(200)
     record.cases = [msgspec.structs.replace(case, logits=None) for case in record.cases]
     record.agreements = []
-    assert [figure.id for figure, _ in numerics(record).figures] == ["histogram"]
+    assert [figure.id for figure in numerics(record).figures] == ["histogram"]
 
 
 def test_every_figure_is_drawn_with_a_table_and_a_specification_for_the_browser() -> None:
     section = numerics(factory.everything())
-    ids = [figure.id for figure, _ in section.figures]
+    ids = [figure.id for figure in section.figures]
     assert ids == ["histogram", "error-largest", "error-spread", "error-classes", "agreement"]
     specs = json.loads(gzip.decompress(base64.b64decode(section.specs)))
     assert list(specs) == ids
-    for figure, svg in section.figures:
+    for figure, svg in section.drawn:
         assert figure.rows and all(len(names) + len(cells) == len(figure.head) for names, cells in figure.rows)
         assert specs[figure.id] == json.loads(msgspec.json.encode(styled(figure.spec)))
         assert svg.count("<svg") == 1 and svg.endswith("</svg>")
@@ -293,7 +294,7 @@ def test_names_stay_text_in_drawings_and_specifications() -> None:
     name = f"torch.{factory.HOSTILE}\x1b\x00\N{RIGHT-TO-LEFT OVERRIDE}"
     figure = histogram([_result("a", name, histogram=_counts(b0=1))])
     assert figure is not None
-    svg = draw(figure.spec)
+    svg = paint(styled(figure.spec))
     assert (
         "<script" not in svg
         and "&lt;script&gt;" in svg
@@ -301,7 +302,7 @@ def test_names_stay_text_in_drawings_and_specifications() -> None:
         and "\N{RIGHT-TO-LEFT OVERRIDE}" not in svg
     )
     for one in by_size([_result("a", name, ulp=1.0)], [_case("a", Span(2, 1.0, 1.0))]):
-        assert "<script" not in draw(one.spec)
+        assert "<script" not in paint(styled(one.spec))
     # An expression is code, even where it is interpreted: none is made of what a record says.
     spec = json.dumps({key: value for key, value in figure.spec.items() if key != "data"})
     assert spec.count("datum.") == 1
@@ -311,7 +312,7 @@ def test_without_vl_convert_there_are_tables_and_the_page_says_so(monkeypatch: p
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     section = numerics(factory.passing())
     assert section.absent == drawing.ABSENT
-    assert {str(svg) for _, svg in section.figures} == {""}
+    assert {str(svg) for _, svg in section.drawn} == {""}
     page = html.render(factory.passing())
     assert drawing.ABSENT in page and 'id="histogram"' in page
     assert 'id="vega"' not in page and 'id="chart-format"' not in page

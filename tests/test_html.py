@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 import re
 import time
 from html.parser import HTMLParser
@@ -21,12 +18,13 @@ from lossparity.formats import FORMATS
 from lossparity.record import CaseLine, Cause, Record, Result, Worst
 from lossparity_reports import html
 from lossparity_reports.alone import alone
-from lossparity_reports.charts.drawing import bundle
+from lossparity_reports.charts.bundle import bundle
 from lossparity_reports.choices import Chosen, Taken, left_open, tabulate
 from lossparity_reports.figures import decimal
 from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
 from lossparity_reports.summary import summarise
+from payloads import payload
 from record_factory import failed as _failed
 from record_factory import keys as _keys
 from record_factory import record as _record
@@ -358,15 +356,10 @@ def test_tables_have_real_headers() -> None:
     assert all(a.get("scope") in {"col", "row", "rowgroup"} for a in heads)
 
 
-def _payload(page: Page) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(page.by_id["payload"])))
-    return content
-
-
 def test_the_payload_holds_the_whole_record_but_what_the_charts_have() -> None:
     record = factory.everything()
     record.results[0] = msgspec.structs.replace(record.results[0], verdict="fail", cause="nan")
-    content = _payload(_page(record))
+    content = payload(html.render(record))
     cases = {(c["id"], c["format"]): c for c in content["cases"]}
     assert len(cases) == len(record.cases)
     assert len(content["results"]) == len(record.results)

@@ -275,7 +275,10 @@ def test_times_of_other_cases_go_with_results(tmp_path: Path) -> None:
     judged, times = record(result("a")), timed()
     times.header = msgspec.structs.replace(times.header, suite_hash="another", threshold="")
     there = Environment("torch", True, {"version": "1"})
-    judged.environments, times.environments = [there], [Environment("torch", True, {"version": "1", "pinned threads": "2"})]
+    judged.environments, times.environments = (
+        [there],
+        [Environment("torch", True, {"version": "1", "pinned threads": "2"})],
+    )
     for order in ((judged, times), (times, judged)):
         merged = joined(*order)
         got = read(written(tmp_path, merged))

@@ -394,7 +394,16 @@ FAULTS = {
     "a clause of layouts": (instead(CLAUSE, "clause: §M5"), "how inputs lie in memory", "layout"),
     "a clause of relations": (instead(CLAUSE, "clause: §M2"), "judged by a relation", "permuted"),
     "a clause of two relations": (instead(CLAUSE, "clause: §S8"), "judged by a relation", "rows-add-up, not-above-0"),
-    "a clause that is measured": (instead(CLAUSE, "clause: §P1"), "measured, not judged", ""),
+    "a relation of what is timed": (
+        one_case("clause: P1", "operation: softmax", "logits: [[1, 2]]", "§relation: permuted"),
+        "timed, not judged: 'relation'",
+        "leave it out",
+    ),
+    "a layout of what is timed": (
+        one_case("clause: P1", "operation: softmax", "logits: [[1, 2]]", "§layout: strided"),
+        "timed, not judged: 'layout'",
+        "leave it out",
+    ),
     "unknown relation": (with_line("relation: §permute"), "unknown relation 'permute'", "'permuted'"),
     "a relation of another clause": (with_line("relation: §permuted"), "judged under M2, not C1", ""),
     "a relation of another operation": (

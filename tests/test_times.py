@@ -15,8 +15,8 @@ import record_factory as factory
 from lossparity.record import Interval, Record, Speed
 from lossparity_reports import badge, github, html, junit
 from lossparity_reports.charts.classes import accuracy, by_classes
-from lossparity_reports.charts.drawing import draw
-from lossparity_reports.charts.figure import Figure
+from lossparity_reports.charts.drawing import painter
+from lossparity_reports.charts.figure import Figure, styled
 from lossparity_reports.charts.speeds import first_calls, memory, ratios
 from lossparity_reports.charts.strips import logarithmic
 from lossparity_reports.legend import SPEED
@@ -64,11 +64,15 @@ def test_a_refused_time_is_none_and_says_why() -> None:
 
 def test_doubts_are_told_and_what_a_second_look_found() -> None:
     record = factory.timed()
-    record.speeds = [msgspec.structs.replace(s, doubts=["it drifts"]) for s in record.speeds]
+    record.speeds = [msgspec.structs.replace(s, doubts=["it drifts"], cold=2e-3) for s in record.speeds]
     second = Interval(0.97, 0.94, 1.05)
     record.ratios = [msgspec.structs.replace(r, verdict="inconclusive", again=second) for r in record.ratios]
     notes = rows(record)["speed/small/float32", "both", "torch"].notes
-    assert notes == ("it drifts", "timed once more the ratio was 0.97, 0.94 to 1.05")
+    assert notes == (
+        "2.00 ms where the L2 cache was emptied before",
+        "it drifts",
+        "timed once more the ratio was 0.97, 0.94 to 1.05",
+    )
 
 
 @pytest.mark.parametrize("margin", [0.03, 0.0])
@@ -102,7 +106,7 @@ def test_times_of_two_jobs_stay_apart() -> None:
     )
     parts = timed(record).jobs
     assert [part.id for part in parts] == ["one", "two"]
-    names = [figure.id for part in parts for figure, _ in part.figures] + [t.id for part in parts for t in part.tables]
+    names = [figure.id for part in parts for figure in part.figures] + [t.id for part in parts for t in part.tables]
     assert len(names) == len({*names})
     page = Page(html.render(record))
     assert [text for text in page.by_tag["h3"] if text.startswith("Job")] == ["Job 1: one", "Job 2: two"]
@@ -137,8 +141,9 @@ def test_every_chart_shows_its_numbers_and_is_drawn() -> None:
     assert first["x"] == pytest.approx(5e-3)
     assert {one["x"] for one in values(found["speed-memory"], kind="peak")} == {3_000_000}
     assert len(values(found["speed-accuracy"])) == 16, "the headline pass alone"
+    drawn = painter().draw([styled(figure.spec) for figure in found.values()]).result()
+    assert all(svg.startswith("<svg") for svg in drawn)
     for figure in found.values():
-        assert draw(figure.spec).startswith("<svg")
         assert all(len(heads) + len(cells) == len(figure.head) for heads, cells in figure.rows)
 
 

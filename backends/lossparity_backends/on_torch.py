@@ -36,6 +36,7 @@ class Torch:
         self._device = torch.device(device)
         self._compiled: dict[Any, Callable[..., Any]] = {}
         self._variants: set[Any] = set()
+        self._over: Tensor | None = None  # as large as two L2 caches, for emptying one
 
     def pin(self) -> Mapping[str, str]:
         """One thread, and binary32 products in binary32 (no TF32)."""
@@ -110,6 +111,22 @@ class Torch:
         before = torch.cuda.memory_allocated(self._device)
         work()
         return torch.cuda.max_memory_allocated(self._device) - before
+
+    def device_clock(self, work: Callable[[], Any], cold: bool) -> tuple[float, Any] | None:
+        """Return the seconds of some work by CUDA's events, and its result; `cold` overwrites the L2 cache before."""
+        if self._device.type != "cuda":
+            return None
+        if cold:
+            if self._over is None:
+                size = 2 * torch.cuda.get_device_properties(self._device).L2_cache_size
+                self._over = torch.empty(size, dtype=torch.uint8, device=self._device)
+            self._over.zero_()
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        began.record()
+        result = work()
+        ended.record()
+        ended.synchronize()
+        return began.elapsed_time(ended) / 1000, result
 
     def compiler(self) -> str:
         """Inductor, which needs a C++ compiler on the CPU; one process compiles, since there is little to compile."""

@@ -120,9 +120,11 @@ class Framework(Protocol):
     numbers in the gaps that nobody may read; without one the cases of a layout are unsupported.
 
     For timing it may have `synchronise(tensor)`, which waits until a tensor is computed, and has to have it where calls
-    return before that; `use_threads(number)`, called before anything is computed; `peak_memory(work)`, which returns
-    the bytes that the framework's own allocator took at most during `work()`; and `passes(function, rest, keywords)`,
-    which returns `Passes` of a function that `compile` returned, where the gradient is to be compiled with it.
+    return before that; `use_threads(number)`, called before anything is computed; `passes(function, rest, keywords)`,
+    which returns `Passes` of a function that `compile` returned, so that its gradient is compiled with it; and for a
+    device with memory and a clock of its own `peak_memory(work)`, the bytes that its allocator gave out at most during
+    `work()`, and `device_clock(work, cold)`, the seconds that `work()` took, with the device's caches emptied before
+    where `cold`, and its result. Both return None, without doing the work, on another device.
     """
 
     name: str

@@ -319,8 +319,9 @@ class Speed(msgspec.Struct, frozen=True, tag_field="kind", tag="speed", omit_def
     `seconds` are of a call, one figure a round, each the mean of `calls` calls; `rounds` says which rounds of the job's
     they are, so that two backends are paired. `first` is the first call of all, with what is compiled for it. `moved`
     are the bytes that the pass has to move at least, `peak` those that a call took at most beyond what was there
-    before, none where that cannot be told. `ulp` is the largest error that was seen in the results of timed calls.
-    `refused` says why there is no time, or none that counts; `doubts` what makes it doubtful.
+    before, none where that cannot be told. `cold` are the seconds of a call on a GPU whose L2 cache was emptied before.
+    `ulp` is the largest error that was seen in the results of timed calls. `refused` says why there is no time, or none
+    that counts; `doubts` what makes it doubtful.
     """
 
     job: str
@@ -340,6 +341,7 @@ class Speed(msgspec.Struct, frozen=True, tag_field="kind", tag="speed", omit_def
     moved: int = 0
     regime: str = ""
     peak: int | None = None
+    cold: float | None = None
     ulp: float | None = None
     refused: str = ""
     doubts: list[str] = []

@@ -10,11 +10,12 @@ from __future__ import annotations
 import ctypes
 import gc
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from lossparity import wire
 from lossparity.call import arguments, chosen, function_of, placed, said
@@ -23,6 +24,9 @@ from lossparity.framework import Entry, Framework, Implementation, Passes, Unsup
 from lossparity.model import Declined, Produced, Raised, Request
 
 __all__ = ["PASSES", "Clock", "Timed", "resident"]
+
+DeviceClock = Callable[[Callable[[], Any], bool], "Optional[tuple[float, Any]]"]
+"""Returns the seconds of some work by a device's clock, with its caches emptied or not, and the result."""
 
 PASSES = ("both", "forward", "backward")
 """The passes that are timed: value and gradient, the value alone, and the gradient after it.
@@ -37,6 +41,7 @@ _TRIALS = 5
 _LONG = 0.1  # seconds; calls that take longer are tried twice
 _KEPT = 0.25  # a repeated call that takes less than this share of the first one on a tensor did not compute
 _LEFT = 0.25  # the share of a call that may be left to do when its time has been taken
+_UNCERTAIN = 1e-4  # seconds that two times of bringing the same result back may differ
 _STATUS = "/proc/self/status"
 
 
@@ -50,6 +55,7 @@ class Timed:
     passes: Passes
     base: Any
     upstream: Any
+    device_clock: Optional[DeviceClock] = None
     kept: tuple[Any, Any] | None = None
 
     @classmethod
@@ -66,8 +72,11 @@ class Timed:
             passes = own(function, rest, keywords)
         else:
             passes = _passes(framework, function, rest, keywords)
-        upstream = None if entry.no_gradient else tensors.get("upstream")
-        made = cls(framework, request, entry, passes, first, upstream)
+        upstream = tensors.get("upstream")
+        clock: Optional[DeviceClock] = getattr(framework, "device_clock", None)
+        if clock is not None and clock(lambda: None, False) is None:
+            clock = None
+        made = cls(framework, request, entry, passes, first, upstream, clock)
         if framework.to_numpy(made.input(2.0)[:1]).format != request.format:
             raise Unsupported(f"{framework.name} has no product of two {request.format} numbers in their format")
         return made
@@ -83,18 +92,26 @@ class Timed:
         """Make the first call of some passes, and find out how many calls make a sample."""
         gc.collect()
         gc.freeze()  # what a framework holds for good is not gone through before every sample
-        first, calls = {}, {}
+        first: dict[str, float] = {}
+        calls: dict[str, int] = {}
+        declined: dict[str, str] = {}
         for name in passes:
-            if name != "forward" and self.upstream is None:
-                continue
-            first[name] = self.sample(name, 1.0, 1)
-            warm = min(self.sample(name, 0.5, 1), self.sample(name, -1.0, 1))
-            number = 1
-            while warm < _TARGET and number < _MOST_CALLS:
-                number = min(max(2 * number, math.ceil(number * 1.1 * _TARGET / max(warm, 1e-9))), _MOST_CALLS)
-                warm = self.sample(name, 0.5, number)
-            calls[name] = number
-        return {"first": first, "calls": calls, "api": self.entry.api, "origin": self.entry.origin}
+            try:
+                first[name] = self.sample(name, 1.0, 1)
+                calls[name] = self._enough(name)
+            except (Unsupported, NotImplementedError) as error:
+                declined[name] = said(error)
+        named = {"api": self.entry.api, "origin": self.entry.origin}
+        return {"first": first, "calls": calls, "declined": declined, **named}
+
+    def _enough(self, name: str) -> int:
+        """Return how many calls make a sample."""
+        seconds, number = min(self.sample(name, 0.5, 1), self.sample(name, -1.0, 1)), 1
+        while seconds < _TARGET and number < _MOST_CALLS:
+            wanted = math.ceil(number * 1.1 * _TARGET / max(seconds, 1e-9))
+            number = min(max(2 * number, wanted), _MOST_CALLS)
+            seconds = self.sample(name, 0.5, number)
+        return number
 
     def sample(self, name: str, scale: float, calls: int, *, keep: bool = False) -> float:
         """Return the seconds that so many calls of a pass took, each until its result was there.
@@ -102,6 +119,8 @@ class Timed:
         `keep` keeps the last results, for `results`; those of earlier samples are let go.
         """
         self.kept = None
+        if name != "forward" and (self.upstream is None or self.entry.no_gradient):
+            raise Unsupported(self.entry.no_gradient or "the call has no gradient")
         inputs = [self.input(scale) for _ in range(min(calls, _ROTATED))]
         collecting = gc.isenabled()
         gc.collect()
@@ -114,6 +133,24 @@ class Timed:
         if keep:
             self.kept = value, gradient
         return seconds
+
+    def _work(self, name: str, first: Any) -> Callable[[], tuple[Any, Any]]:
+        """Return what is to be timed of one call: a function that returns its value and gradient."""
+        passes, upstream = self.passes, self.upstream
+        if name == "forward":
+            return lambda: (passes.forward(first), None)
+        if name == "both":
+            return lambda: passes.both(first, upstream)
+        value, pullback = passes.recorded(first)
+        self._wait(value)
+        return lambda: (value, pullback(upstream))
+
+    def cold(self, name: str, scale: float, calls: int) -> float | None:
+        """Return the seconds of so many calls that find the device's caches empty; none where it has no clock."""
+        if self.device_clock is None:
+            return None
+        inputs = [self.input(scale) for _ in range(min(calls, _ROTATED))]
+        return self._by_device(self.device_clock, name, inputs, calls, cold=True)[0]
 
     def results(self) -> Produced | Raised | Declined:
         """Return what the last sample that was kept came to."""
@@ -151,33 +188,29 @@ class Timed:
 
     def doubts(self, name: str) -> str:
         """Say why a time of this pass is no time of the work: it is not done by then, or not done at all."""
-        fresh, repeated, taken, copied, call = (math.inf,) * 5
+        trials = []
         for trial in range(_TRIALS):
             other, made = self.input(-1.0), self.input(2.0 if trial % 2 else 0.5)
             self._timed(name, [other], 1)
-            seconds, _, _ = self._timed(name, [made], 1)
-            fresh = min(fresh, seconds)
-            seconds, value, gradient = self._timed(name, [made], 1)
-            repeated = min(repeated, seconds)
-            seconds, value, gradient = self._timed(name, [other], 1)
-            call = min(call, seconds)
-            result = value if name == "forward" else gradient
+            fresh, _, _ = self._timed(name, [made], 1)
+            repeated, _, _ = self._timed(name, [made], 1)
+            call, value, gradient = self._timed(name, [other], 1)
             began = time.perf_counter()
-            there = self.framework.to_numpy(result)
-            taken = min(taken, time.perf_counter() - began)
-            copied = min(copied, self._copying(there, call))
+            there = self.framework.to_numpy(value if name == "forward" else gradient)
+            taken = time.perf_counter() - began
+            trials.append((fresh, repeated, call, taken - self._copying(there, call)))
             if call > _LONG and trial:
                 break
+        fresh, repeated, call, left = map(statistics.median, zip(*trials))
+        if left > max(_LEFT * call, _UNCERTAIN):
+            return (
+                f"when the time of {_short(call)} had been taken, {_short(left)} of work were left: the call returns "
+                "before its result is there"
+            )
         if repeated < _KEPT * fresh:
             return (
                 f"a second call on the same tensor took {_short(repeated)} after {_short(fresh)}: results are kept, "
                 "and only a first call computes"
-            )
-        left = taken - copied
-        if left > _LEFT * call:
-            return (
-                f"when the time of {_short(call)} had been taken, {_short(left)} of work were left: the call returns "
-                "before its result is there"
             )
         return ""
 
@@ -196,6 +229,8 @@ class Timed:
             synchronise(tensor)
 
     def _timed(self, name: str, inputs: list[Any], calls: int) -> tuple[float, Any, Any]:
+        if self.device_clock is not None:
+            return self._by_device(self.device_clock, name, inputs, calls, cold=False)
         clock, wait, passes, upstream = time.perf_counter, self._wait, self.passes, self.upstream
         turns, value, gradient = len(inputs), None, None
         if name == "forward":
@@ -219,6 +254,16 @@ class Timed:
             gradient = pullback(upstream)
             wait(gradient)
             seconds += clock() - began
+        return seconds, value, gradient
+
+    def _by_device(
+        self, clock: DeviceClock, name: str, inputs: list[Any], calls: int, *, cold: bool
+    ) -> tuple[float, Any, Any]:
+        seconds, value, gradient = 0.0, None, None
+        for turn in range(calls):
+            taken = clock(self._work(name, inputs[turn % len(inputs)]), cold)
+            assert taken is not None
+            seconds, (value, gradient) = seconds + taken[0], taken[1]
         return seconds, value, gradient
 
 
@@ -247,6 +292,7 @@ class Clock:
                 return wire.pack_outcome(self._timed.results())
             does: dict[str, Callable[..., Any]] = {
                 "sample": self._timed.sample,
+                "cold": self._timed.cold,
                 "memory": self._timed.memory,
                 "doubts": self._timed.doubts,
             }

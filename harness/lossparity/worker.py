@@ -14,7 +14,7 @@ import platform
 import sys
 import traceback
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Iterator, Mapping, Optional
+from typing import Any, BinaryIO, Callable, Iterator, Mapping, Optional
 
 from lossparity import wire
 from lossparity.call import call
@@ -40,8 +40,9 @@ def main(arguments: list[str]) -> None:
                 framework = _construct(adapter, device)
                 variants: dict[str, Implementation] = dict(framework.implementations)
                 pinned = {**framework.pin(), **threads}
-                if threads and hasattr(framework, "use_threads"):
-                    framework.use_threads(int(threads["threads"]))
+                use_threads: Optional[Callable[[int], None]] = getattr(framework, "use_threads", None)
+                if threads and use_threads is not None:
+                    use_threads(int(threads["threads"]))
             described = {**framework.describe(), **{f"pinned {k}": v for k, v in pinned.items()}}
             described["python"] = platform.python_version()
             uncompiled = _compiler(framework, described) if mode == "compiled" else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -21,7 +22,7 @@ from lossparity_reports.figures import digits
 from lossparity_reports.marks import marks
 from lossparity_reports.summary import FAILING
 
-__all__ = ["pack", "packed"]
+__all__ = ["columns", "pack", "packed"]
 
 
 def pack(record: Record) -> str:
@@ -32,12 +33,14 @@ def pack(record: Record) -> str:
     changed = marks(record)
     sets = {"alone": alone(record.results), "open": frozenset(r.key for r in left_open(record.results))}
     content = {
-        "results": [
-            _result(r, cases.get((r.case, r.format)), named.get(r.key))
-            | ({"only": only} if (only := [name for name, keys in sets.items() if r.key in keys]) else {})
-            | (changed.of_result(r) if changed else {})
-            for r in record.results
-        ],
+        "results": columns(
+            [
+                _result(r, cases.get((r.case, r.format)), named.get(r.key))
+                | ({"only": only} if (only := [name for name, keys in sets.items() if r.key in keys]) else {})
+                | (changed.of_result(r) if changed else {})
+                for r in record.results
+            ]
+        ),
         "against": changed.for_script() if changed else None,
         "causes": [{"id": c.id, "said": c.said, "convention": c.convention} for c in (one.cause for one in causes)],
         "scripts": [msgspec.to_builtins(s) for s in record.scripts],
@@ -61,6 +64,23 @@ def pack(record: Record) -> str:
         },
     }
     return packed(content)
+
+
+def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return rows by their names, each with a list of all rows' values, null where a row has none.
+
+    Texts are `of` and `at` instead: the different ones, and of each row the place among them. A browser reads this in
+    half the time of the rows, as assets/payload.js does.
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: _column([row.get(name) for row in rows]) for name in names}
+
+
+def _column(values: list[Any]) -> list[Any] | dict[str, Any]:
+    if not all(value is None or isinstance(value, str) for value in values):
+        return values
+    places = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    return {"of": list(places), "at": [places[value] for value in values]}
 
 
 def packed(content: object) -> str:

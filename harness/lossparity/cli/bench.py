@@ -112,7 +112,7 @@ def bench(
         raise UsageError("other tests run at the same time, so no time would mean anything", hint=hint)
     if not seconds > 0 or not timeout > 0 or not 0 <= margin < 1:
         raise UsageError("--seconds and --timeout are above 0, and --margin is from 0 to below 1")
-    from lossparity import console, suite
+    from lossparity import console, registry, suite
     from lossparity.model import Backend
     from lossparity.record import Writer, read
     from lossparity.speed import export, table
@@ -127,6 +127,7 @@ def bench(
     if target is not None:
         users = Target(target, operation, {}, "", True, ())
         users.check()
+        registry.resolve([framework])
         backends.append(Backend(framework, "target"))
     base = Backend.parse(against) if against else backends[0]
     if base not in backends:
@@ -135,6 +136,8 @@ def bench(
     cases = select(suite.load(list(paths) or [suite.built_in()], timed=True), globs, formats)
     if users:
         cases = tuple(case for case in cases if case.operation == operation)
+        if not cases:
+            raise UsageError(f"no selected case is about {operation}", hint="choose --case or --operation otherwise")
     plan = Bench(
         backends,
         cases,

@@ -90,12 +90,14 @@ class Timing:
         request = Request(one.backend.variant, case.operation, arrays, case.keywords, mode)
         done, refused = {}, ""
         try:
-            done = one.prepare(request, [name for name in self.passes if name == "forward" or "upstream" in arrays])
+            done = one.prepare(request, list(self.passes))
         except NotOffered as error:
             self.not_tested.append(NotTested(f"{self._name}@{one.backend}", str(error), 1))
             return
         except Refused as error:
             refused = str(error)
+        for timed, reason in done.get("declined", {}).items():
+            self.not_tested.append(NotTested(f"{self._name}@{one.backend}#{timed}", reason, 1))
         shape = next(iter(arrays.values())).shape
         for timed in done.get("calls", self.passes):
             self.speeds[one, timed] = Speed(
@@ -134,7 +136,10 @@ class Timing:
             self.doing(f"the results and the memory of {one.backend}")
             try:
                 looked = right.look(one.result(timed, scale), _JUDGED[timed], flushed=one.flushed)
-                self._say(key, peak=one.memory(timed), ulp=looked.ulp, refused=looked.wrong or one.doubts(timed))
+                # What speaks against a time has to be seen twice: on a busy machine anything is seen once.
+                doubt = one.doubts(timed) and one.doubts(timed)
+                self._say(key, cold=one.cold(timed, scale))
+                self._say(key, peak=one.memory(timed), ulp=looked.ulp, refused=looked.wrong or doubt)
             except (NotOffered, Refused) as error:
                 self._say(key, refused=str(error))
 

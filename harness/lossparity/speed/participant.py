@@ -45,6 +45,12 @@ class Participant:
         calls = self.calls[timed]
         return float(self._do("sample", name=timed, scale=scale, calls=calls)) / calls
 
+    def cold(self, timed: str, scale: float) -> float | None:
+        """Return the seconds of a call that finds the device's caches empty; none where these are no device's own."""
+        calls = self.calls[timed]
+        taken = self._do("cold", name=timed, scale=scale, calls=calls)
+        return None if taken is None else float(taken) / calls
+
     def result(self, timed: str, scale: float) -> Outcome:
         """Take one more sample, of one call, and fetch its results."""
         self._do("sample", name=timed, scale=scale, calls=1, keep=True)

@@ -41,7 +41,8 @@ def _case(record: Record, speeds: Sequence[Speed]) -> Iterable[str]:
     order = sorted(speeds, key=lambda s: list(dict.fromkeys(x.timed for x in speeds)).index(s.timed))
     yield from _columns([_HEAD, *(_row(s, ratios.get(s.key), limit) for s in order)])
     for speed in order:
-        for said in [speed.refused] if speed.refused else speed.doubts:
+        cold = [f"{seconds(speed.cold)} where the L2 cache was emptied before"] if speed.cold is not None else []
+        for said in [speed.refused] if speed.refused else cold + speed.doubts:
             yield from wrapped(f"{speed.backend} {speed.timed}: {said}", "      ", "    ")
 
 

@@ -3,7 +3,7 @@ function makeCheck(data, words, changes) {
   const cases = new Map(data.cases.map(c => [c.id + '\n' + c.format, c]));
   const causes = new Map(data.causes.map(c => [c.id, c]));
   const reproduced = makeReproducers(data, words);
-  const byCheck = group(r => r.check), byCase = group(sameCase);
+  const byCheck = once(() => group(r => r.check)), byCase = once(() => group(sameCase)); // not for the list
 
   function sameCase(r) {
     return r.case + '\n' + r.format + '\n' + r.quantity;
@@ -128,7 +128,7 @@ function makeCheck(data, words, changes) {
   }
 
   function others(r) {
-    const same = byCase.get(sameCase(r));
+    const same = byCase().get(sameCase(r));
     if (same.length < 2) return null;
     const flat = r.worst ? flatIndex(r.worst.index, r.shape || []) : r.got ? r.got.start : -1;
     const at = flat < 0 || !(r.shape || []).length ? '' : ` at ${placeText(unravel(flat, r.shape || []))}`;
@@ -185,7 +185,7 @@ function makeCheck(data, words, changes) {
   }
 
   return {
-    find: id => byCheck.get(id) || byCheck.get(id.replace(/#(value|gradient)$/, '')),
+    find: id => byCheck().get(id) || byCheck().get(id.replace(/#(value|gradient)$/, '')),
     draw(results, place) {
       const r = results[0];
       byId('check').replaceChildren(...[

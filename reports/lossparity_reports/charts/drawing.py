@@ -1,108 +1,124 @@
-"""Drawing by Vega-Lite: a chart as SVG, without a browser, and the script that draws it again in one."""
+"""Charts drawn as SVG beside what else is done for a page: by a child process, with an engine of scripts in it.
+
+The child is started for the first page of a process and kept for the next. However this process ends, the pipe to the
+child closes then, and the child ends as well.
+"""
 
 from __future__ import annotations
 
-import gzip
-import importlib.metadata
+import atexit
+import functools
+import importlib.util
 import os
-import re
-import tempfile
-import zlib
-from contextlib import suppress
-from pathlib import Path
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Timer
 from typing import Any
-from xml.etree import ElementTree
 
-from lossparity.cache import folder
-from lossparity_reports.charts.figure import styled
+import msgspec
 
-__all__ = ["ABSENT", "bundle", "draw"]
+from lossparity_reports.plain import line
+
+__all__ = ["ABSENT", "Painter", "Undrawn", "painter"]
 
 ABSENT = "Without vl-convert-python, which draws them, this page has the tables of the charts alone."
 """What the page says where the package is not installed."""
 
-_NAME = "lossparityEmbed"  # as assets/charts.js calls it
-_SNIPPET = f"window.{_NAME} = vegaEmbed;"
-_PACKAGE = "vl-convert-python"
-_SVG = "http://www.w3.org/2000/svg"
-
-# What every mark carries although the page says it once, or SVG means it anyway.
-_NEEDLESS = {"class", "role", "font-family", "pointer-events", "version", "cursor", "aria-hidden", "aria-label"}
-_NEEDLESS |= {"aria-roledescription", "width", "height"}
-_DEFAULTS = {"opacity": "1", "stroke-width": "1", "font-size": "10px", "text-anchor": "start", "fill-opacity": "1"}
-_NUMBER = re.compile(r"-?\d+\.\d+")
-_NOWHERE = re.compile(r"translate\(0,0\)")
+_COMMAND = (sys.executable, "-P", "-m", "lossparity_reports.charts.painting")
+_SECONDS = 60.0  # for the charts of a page, which take one or two
+_MOST = 200  # characters of a reason
 
 
-def draw(spec: dict[str, Any]) -> str:
-    """Return a Vega-Lite specification drawn as an `svg` element of HTML; nothing where vl-convert is not installed."""
-    try:
-        import vl_convert
-    except ImportError:
-        return ""
-    root = ElementTree.fromstring(vl_convert.vegalite_to_svg(styled(spec)))
-    size = {name: root.get(name, "") for name in ("width", "height")}
-    _tidy(root)
-    for name, value in {**size, "aria-hidden": "true", "focusable": "false"}.items():
-        root.set(name, value)
-    return ElementTree.tostring(root, encoding="unicode")
+class Undrawn(Exception):
+    """The charts were not drawn; the message is what the page says instead."""
 
 
-def bundle() -> bytes:
-    """Return vega-embed with all that it needs, a script, gzipped; nothing where vl-convert is not installed.
+class Painter:
+    """A child process that draws; after its death the next page has another."""
 
-    It takes 1.5 s to make, so it is kept by vl-convert's version in the folder for what is kept between runs. What the
-    disk does wrong costs that time again, and no more.
-    """
-    try:
-        import vl_convert
-    except ImportError:
-        return b""
-    path = folder() / f"vega-embed-{importlib.metadata.version(_PACKAGE)}.js.gz"
-    with suppress(OSError, EOFError, zlib.error):
-        kept = path.read_bytes()
-        if _NAME in gzip.decompress(kept).decode("utf-8", "replace"):
-            return kept
-    made = gzip.compress(vl_convert.javascript_bundle(_SNIPPET).encode(), mtime=0)
-    with suppress(OSError):
-        _keep(path, made)
-    return made
+    def __init__(self, command: Sequence[str] = _COMMAND, seconds: float = _SECONDS) -> None:
+        self._command = tuple(command)
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._beside = ThreadPoolExecutor(1, "charts")  # one page after another
+        atexit.register(self._end)
+
+    def start(self) -> None:
+        """Start the child and return at once: its engine takes a while until it can draw."""
+        self._beside.submit(self._started)
+
+    def draw(self, specs: Sequence[dict[str, Any]]) -> Future[list[str]]:
+        """Return at once; the result will be the `svg` elements of Vega-Lite specifications, its exception Undrawn."""
+        return self._beside.submit(self._drawn, specs)
+
+    def stop(self) -> None:
+        """End the child, once all is drawn, and wait for that."""
+        self._beside.submit(self._end).result()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            try:
+                self._process = subprocess.Popen(
+                    self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                )
+            except OSError as error:
+                raise _undrawn(f"the process that draws them cannot be started: {error.strerror}") from None
+        return self._process
+
+    def _drawn(self, specs: Sequence[dict[str, Any]]) -> list[str]:
+        if importlib.util.find_spec("vl_convert") is None:
+            raise Undrawn(ABSENT)
+        process = self._started()
+        overdue, until = Timer(self._seconds, process.kill), time.monotonic() + self._seconds
+        overdue.start()
+        try:
+            return [_asked(process, spec) for spec in specs]
+        except (OSError, EOFError):
+            self._end()
+            late = time.monotonic() >= until
+            why = f"did not answer in {self._seconds:g} s" if late else f"ended with status {process.returncode}"
+            raise _undrawn(f"the process that draws them {why}") from None
+        finally:
+            overdue.cancel()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        try:
+            process.communicate(timeout=1)  # there is nothing more to read, so it ends
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
-def _keep(path: Path, content: bytes) -> None:
-    """Write a file at once: a reader sees the whole of it or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def painter() -> Painter:
+    """Return the one of this process."""
+    return _painter_of(os.getpid())  # a process that was forked has no threads, and is none of the child's parents
 
 
-def _tidy(node: ElementTree.Element) -> None:
-    """Leave out what draws nothing or says what is so anyway: most of what Vega writes."""
-    node.tag = node.tag.removeprefix(f"{{{_SVG}}}")
-    for name, value in list(node.attrib.items()):
-        if name in _NEEDLESS or _DEFAULTS.get(name) == value or _NOWHERE.fullmatch(value):
-            del node.attrib[name]
-        elif name in {"d", "transform"} or _NUMBER.fullmatch(value):
-            node.set(name, _NUMBER.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), value))
-    children: list[ElementTree.Element] = []
-    for child in node:
-        _tidy(child)
-        if child.tag == "g" and not child.attrib:
-            children.extend(child)
-        elif _draws(child):
-            children.append(child)
-    node[:] = children
+@functools.cache
+def _painter_of(process: int) -> Painter:  # noqa: ARG001
+    return Painter()
 
 
-def _draws(node: ElementTree.Element) -> bool:
-    if node.tag == "text":
-        return bool(node.text) and node.get("opacity") != "0"
-    if node.tag == "path":
-        return bool(node.get("d")) and node.get("display") != "none" and bool({"fill", "stroke"} & node.attrib.keys())
-    return len(node) > 0 or node.tag != "g"
+def _asked(process: subprocess.Popen[bytes], spec: dict[str, Any]) -> str:
+    """Return the drawing of one specification; EOFError or OSError where the child is gone."""
+    assert process.stdin and process.stdout
+    process.stdin.write(msgspec.json.encode(spec) + b"\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    if not answer.endswith(b"\n"):
+        raise EOFError
+    said: dict[str, str] = msgspec.json.decode(answer)
+    if "svg" not in said:
+        raise _undrawn(f"vl-convert-python says: {line(said['error'], _MOST)}")
+    return said["svg"]
+
+
+def _undrawn(why: str) -> Undrawn:
+    return Undrawn(f"The charts were not drawn, so this page has their tables alone: {why}.")

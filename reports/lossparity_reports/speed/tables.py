@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from lossparity.quantities import bandwidth, bytes_of, interval, ratio, seconds
+from lossparity.record import Speed
 from lossparity_reports.plain import line
 from lossparity_reports.speed.jobs import Timed, TimedJob
 
@@ -121,12 +122,16 @@ def _row(job: TimedJob, one: Timed, low: float, high: float) -> Row:
         _drawn(job, one, low, high),
         word if word in _WORDS else "",
         word,
-        (*(line(said) for said in speed.doubts), *_again(one)),
+        (*_cold(speed), *(line(said) for said in speed.doubts), *_again(one)),
     )
 
 
 def _share(value: float) -> str:
     return f"{value:.0%}" if value >= 0.01 else "< 1%"
+
+
+def _cold(speed: Speed) -> tuple[str, ...]:
+    return () if speed.cold is None else (f"{seconds(speed.cold)} where the L2 cache was emptied before",)
 
 
 def _again(one: Timed) -> tuple[str, ...]:
