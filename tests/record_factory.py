@@ -480,10 +480,9 @@ def timed(job: str = "one", *, refused: str = "") -> Record:
         for timed, (backend, factor) in itertools.product(("both", "forward"), _FACTORS.items()):
             check = f"{case}/{fmt}@{backend}"
             lost = refused if backend == "tensorflow" else ""
-            where: dict[str, Any] = {"job": job, "check": check, "timed": timed, "case": case, "format": fmt, "refused": lost}
-            made.speeds.append(
-                speed(backend, 1e-3 * factor, operation=operation, shape=shape, moved=8000 * int(np.prod(shape)), **where)
-            )
+            where: dict[str, Any] = {"job": job, "check": check, "timed": timed, "case": case, "format": fmt}
+            where |= {"operation": operation, "shape": shape, "moved": 8000 * int(np.prod(shape)), "refused": lost}
+            made.speeds.append(speed(backend, 1e-3 * factor, **where))
             if backend != "numpy" and not lost:
                 verdict = "faster" if factor < 1 else "slower" if factor > 1.5 else "same"
                 interval = Interval(factor, factor * 0.99, factor * 1.01)

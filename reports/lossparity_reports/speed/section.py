@@ -34,7 +34,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Section:
-    """The jobs; `opened` says whether tables are open from the start, `scale` how wide the picture of an interval is."""
+    """The jobs; `opened` says whether tables are open from the start, `scale` how wide pictures of intervals are."""
 
     jobs: tuple[Part, ...]
     opened: bool
