@@ -75,7 +75,8 @@ def strips(
                     "labelAlign": "left",
                     "labelAnchor": "middle",
                     "labelLimit": 0,
-                    "labelPadding": 26,
+                    # A reader's font may be wider than that by which the labels beside it were measured.
+                    "labelPadding": 12 + 2 * max(map(len, backends)),
                     "title": None,
                 },
             },
