@@ -93,6 +93,9 @@ def test_the_picture_of_an_interval_is_in_its_place(margin: float) -> None:
     assert twice.low < twice.middle < twice.high <= SCALE
     assert (same.margin[0] <= same.middle) == (margin > 0) or same.margin[0] <= same.margin[1]
     assert twice.margin[1] <= twice.low
+    fast = found["speed/large/float32", "both", "torch"].drawn
+    assert fast is not None
+    assert 0 <= fast.low < fast.middle < fast.margin[0], "the picture reaches as far as its intervals"
 
 
 def test_times_of_two_jobs_stay_apart() -> None:
