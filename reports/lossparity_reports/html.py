@@ -44,6 +44,7 @@ _SCRIPTS = (
     "charts.js",
     "start.js",
 )
+# What every page answers to: the button of the theme, and links inside it.
 _AROUND = ("elements.js", "around.js")
 
 

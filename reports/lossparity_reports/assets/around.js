@@ -1,4 +1,4 @@
-// What every page answers to, whatever it holds: the button of the theme, and links inside it.
+// On every page.
 const THEMES = ['auto', 'light', 'dark'];
 
 function showTheme() {
