@@ -51,5 +51,11 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(wheelhouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the programs of a new environment with lossparity, pytest and pytest-xdist; nothing is added to it."""
-    return installing.environment(wheelhouse, tmp_path_factory.mktemp("installed") / "venv")
+    """Return the programs of an environment with lossparity, pytest and pytest-xdist, made once; nothing is added."""
+    folder = _of_this_run(tmp_path_factory) / "installed"
+    folder.mkdir(exist_ok=True)
+    with installing.alone(folder):
+        if not (folder / "made").exists():
+            installing.environment(wheelhouse, folder / "venv")
+            (folder / "made").touch()
+    return folder / "venv" / "bin"

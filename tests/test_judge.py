@@ -111,6 +111,9 @@ class GivenBounds:
         assert exact.shape == parts.tight.shape and np.isfinite(exact).all()
         return parts.tight, parts.loose
 
+    def of_block(self, block: GivenBlock, exact: Floats) -> tuple[Floats, Floats]:
+        return self.both(self.terms(block), exact)
+
     def below(self, which: str, parts: GivenTerms, exact: Floats) -> Floats:
         assert exact.shape == parts.tight.shape and np.isfinite(exact).all()
         below: Floats = getattr(parts, which) * np.where(np.arange(exact.shape[1]) % 2, 0.5, 0.9)

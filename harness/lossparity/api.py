@@ -22,7 +22,7 @@ from lossparity.record import Writer
 from lossparity.reference import computed
 from lossparity.reference.conventions import SPEC
 from lossparity.reference.conventions import convention as read_convention
-from lossparity.spec import FORMAT_ALIASES
+from lossparity.spec import FORMAT_ALIASES, TIMED
 from lossparity.target import Target
 
 __all__ = [
@@ -173,12 +173,17 @@ def grade_named(name: str | None) -> Grade | None:
     return Grade(name) if name else None
 
 
-def chosen_cases(paths: Sequence[Path], globs: Sequence[str], formats: Sequence[str]) -> list[Case]:
+def chosen_cases(
+    paths: Sequence[Path], globs: Sequence[str], formats: Sequence[str], *, timed: bool = False
+) -> list[Case]:
     """Return the cases of files and folders (the built-in ones where none is given) that globs and formats choose.
 
-    UsageError when none is left.
+    They are those that are judged, or with `timed` those that are timed. UsageError when none is left.
     """
-    found = [one for each in suite.load(list(paths) or [suite.built_in()]) for one in each.cases]
+    found = [one for each in suite.load(list(paths) or [suite.built_in()], timed=timed) for one in each.cases]
+    if not found:
+        which = f"cases of clause {TIMED} are timed, and all others are judged"
+        raise UsageError(f"there is no case here that is {'timed' if timed else 'judged'}", hint=which)
     chosen = [one for one in suite.select(found, list(globs)) if not formats or set(formats) & set(one.formats)]
     if not chosen:
         raise UsageError("no case is left to run", hint=f"none of the selected cases is in {', '.join(formats)}")

@@ -46,7 +46,7 @@ class Bounds:
 
     def terms(self, block: Block) -> Terms:
         """Return what the bounds of a block are made of."""
-        return terms(self.answer, block)
+        return block.once("terms", lambda: terms(self.answer, block))
 
     def below(self, which: str, parts: Terms, exact: Floats) -> Floats:
         """Return numbers below the bounds `tight` or `loose`, and nearly always near, at a fraction of their cost."""
@@ -76,6 +76,10 @@ class Bounds:
             )
         # Loose is a model of its own, and need not contain the other.
         return tight, np.maximum(loose, tight)
+
+    def of_block(self, block: Block, exact: Floats) -> tuple[Floats, Floats]:
+        """Bound the error of every element of a block as `both` does, once; for blocks of few elements: it is kept."""
+        return block.once(("bounds", self.flushed), lambda: self.both(self.terms(block), exact))
 
     def items(self, which: str, parts: Terms, exact: Floats) -> dict[str, Floats]:
         """Return what each source of error adds to the bound, in the order in which the sources are let in."""

@@ -22,10 +22,12 @@ from lossparity.api import chosen_cases, format_named, grade_named, pickled, wan
 from lossparity.checking import SECONDS, Wanted, plan
 from lossparity.conforming import Conforming
 from lossparity.errors import UnavailableError, UsageError, suggest, time_limit
-from lossparity.model import Grade
+from lossparity.model import Backend, Grade
 from lossparity.nodes import Check, Checks
 from lossparity.record import Result
+from lossparity.reference.conventions import SPEC
 from lossparity.runner import Run
+from lossparity.speed.bench import Bench
 
 __all__ = ["Function", "Suite"]
 
@@ -41,16 +43,8 @@ class Suite(Checks):
     def planned(self) -> Run:
         """Return what the options choose."""
         options = self.config.option
-        limit: float | None = options.lossparity_timeout
-        formats = tuple(map(format_named, _listed(options.lossparity_formats)))
         grade = grade_named(options.lossparity_min_grade)
-        names = _listed(options.lossparity_backends)
-        backends, named = registry.resolve(names) if names else (registry.installed(), set[str]())
-        here = registry.registered()
-        absent = [one for one in backends if not one.python and not here[one.implementation].available]
-        if absent or not backends:
-            said = f"{', '.join(map(str, absent)) or 'none of these backends'} not installed here"
-            raise UnavailableError(said, hint="`lossparity doctor` says how to get what is missing")
+        formats, (backends, named) = self._formats(), self._backends()
         return Run(
             backends,
             chosen_cases(self._paths(), options.lossparity_case, formats),
@@ -60,8 +54,32 @@ class Suite(Checks):
             grade or Grade.LOOSE,
             strict_known=True,
             strict_undecided=grade is not None,
-            timeout=SECONDS if limit is None else time_limit(limit, "--lossparity-timeout"),
+            timeout=self._limit(SECONDS),
         )
+
+    def timed(self) -> Bench:
+        """Return the speed cases that the options choose."""
+        formats, (backends, _) = self._formats(), self._backends()
+        cases = chosen_cases(self._paths(), self.config.option.lossparity_case, formats, timed=True)
+        return Bench(backends, cases, backends[0], formats, timeout=self._limit(Bench.timeout))
+
+    def _formats(self) -> tuple[str, ...]:
+        return tuple(map(format_named, _listed(self.config.option.lossparity_formats)))
+
+    def _backends(self) -> tuple[list[Backend], set[str]]:
+        """Return what `lossparity.registry.resolve` does, all of them installed."""
+        names = _listed(self.config.option.lossparity_backends)
+        backends, named = registry.resolve(names) if names else (registry.installed(), set[str]())
+        here = registry.registered()
+        absent = [one for one in backends if not one.python and not here[one.implementation].available]
+        if absent or not backends:
+            said = f"{', '.join(map(str, absent)) or 'none of these backends'} not installed here"
+            raise UnavailableError(said, hint="`lossparity doctor` says how to get what is missing")
+        return backends, named
+
+    def _limit(self, usual: float) -> float:
+        given: float | None = self.config.option.lossparity_timeout
+        return usual if given is None else time_limit(given, "--lossparity-timeout")
 
     def _paths(self) -> list[Path]:
         return [Path(path) for path in self.config.option.lossparity_cases]
@@ -115,6 +133,16 @@ class Function(Checks):
         self.least = self.wanted.min_coverage
         self.label = _label(self)
         return plan(self.wanted)
+
+    def timed(self) -> Bench:
+        """Return the built-in speed cases of its operation, in the formats that it is judged in."""
+        run, operation = self.planned(), self.obj.operation
+        if self.wanted.convention != SPEC:
+            self.untimed = "only what follows the spec's own conventions is timed"
+        every = chosen_cases([], [], run.formats, timed=True)
+        cases = [case for case in every if case.operation == operation]
+        limit = time_limit(self.obj.options.get("timeout", Bench.timeout), "timeout")
+        return Bench(run.backends, cases, run.backends[0], run.formats, timeout=limit, target=run.target)
 
     def _where(self) -> str:
         """Name the function for the child: by its file, or pickled where the file is part of a package."""

@@ -227,8 +227,12 @@ class Inspection:
 
     def _full(self, places: Places | None) -> tuple[Floats, Floats]:
         """Return both bounds of some elements, or of all, as vectors."""
-        terms, exact = (self.terms, self.distance.exact) if places is None else self._at(places)
-        tight, loose = self.bounds.both(terms, exact)
+        if places is None:
+            exact = self.distance.exact
+            tight, loose = self.bounds.of_block(self.block, exact)
+        else:
+            terms, exact = self._at(places)
+            tight, loose = self.bounds.both(terms, exact)
         return _picked(tight, exact.shape, None), _picked(loose, exact.shape, None)
 
     def _graded(self, places: Places | None) -> _Graded:

@@ -7,6 +7,7 @@ failure. One that is gone, in a version it was declared for, is stale.
 from __future__ import annotations
 
 import fnmatch
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -51,7 +52,7 @@ class Deviation:
 
     def concerns(self, backend: str) -> bool:
         """Whether it is about this backend."""
-        return any(fnmatch.fnmatchcase(backend.partition("@")[0], glob) for glob in self.backends)
+        return _concerned(self.backends, backend)
 
     def within(self, details: Mapping[str, str], backend: Backend) -> bool:
         """Whether a backend's version is in its range; false of what is no version."""
@@ -60,6 +61,11 @@ class Deviation:
             return SpecifierSet(self.versions).contains(Version(version), prereleases=True)
         except InvalidVersion:
             return False
+
+
+@functools.lru_cache(maxsize=4096)  # asked of every check, and there are few backends
+def _concerned(globs: tuple[str, ...], backend: str) -> bool:
+    return any(fnmatch.fnmatchcase(backend.partition("@")[0], glob) for glob in globs)
 
 
 def apply(

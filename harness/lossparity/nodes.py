@@ -16,7 +16,7 @@ import pytest
 from lossparity import __version__, console
 from lossparity.diagnosis import Explained, described
 from lossparity.errors import LossparityError
-from lossparity.model import Backend, Verdict
+from lossparity.model import Backend, Case, Verdict
 from lossparity.plans import Question
 from lossparity.plugin import ACCOUNTS, FOLLOWING, OPEN
 from lossparity.record import VERSION, Header, NotTested, Result, encode
@@ -28,7 +28,9 @@ from lossparity.suite import digest
 if TYPE_CHECKING:
     from _pytest._code.code import ExceptionInfo, TerminalRepr
 
-__all__ = ["Check", "Checks", "Nonconforming"]
+    from lossparity.speed.bench import Bench
+
+__all__ = ["Check", "Checks", "Nonconforming", "plain", "selectable"]
 
 # Of what may explain a failure, so many are named beside it; the end of the session has the causes of all.
 _FEW = 2
@@ -43,6 +45,7 @@ class Checks(pytest.Collector):
 
     plan: Run
     label = ""
+    untimed = ""
     least: float | None = None
     _asking: Session | None = None
     _refused: LossparityError | None = None
@@ -60,6 +63,10 @@ class Checks(pytest.Collector):
     @abstractmethod
     def planned(self) -> Run:
         """Return what is to be run; this project's errors for what cannot be."""
+
+    @abstractmethod
+    def timed(self) -> Bench:
+        """Return what is to be timed in its place, where only benchmarks are run; the same errors."""
 
     @abstractmethod
     def advice(self, item: Check, result: Result) -> Iterator[str]:
@@ -144,10 +151,10 @@ class Checks(pytest.Collector):
     # As pytest.Collector has it, which knows of no styles.
     def repr_failure(self, excinfo: ExceptionInfo[BaseException]) -> str | TerminalRepr:  # type: ignore[override]
         """Say what is wrong with what was asked for, without a traceback of ours."""
-        return _plain(excinfo) or super().repr_failure(excinfo)
+        return plain(excinfo) or super().repr_failure(excinfo)
 
 
-def _plain(excinfo: ExceptionInfo[BaseException]) -> str:
+def plain(excinfo: ExceptionInfo[BaseException]) -> str:
     """Return what an error of this project says by itself; empty for any other."""
     return str(excinfo.value) if isinstance(excinfo.value, Nonconforming | LossparityError) else ""
 
@@ -160,6 +167,21 @@ def _header(planned: Run, config: pytest.Config) -> Header:
     return Header(VERSION, __version__, digest(planned.cases), now, command, planned.threshold.value)
 
 
+def selectable(item: pytest.Item, case: Case, fmt: str, backend: str) -> None:
+    """Let `-k` find an item by its clause and operation, and `-m` by the marker `lossparity`."""
+    item.extra_keyword_matches |= {case.clause, case.operation}
+    item.add_marker(
+        pytest.mark.lossparity(
+            suite=case.id.partition("/")[0],
+            case=case.id,
+            clause=case.clause,
+            operation=case.operation,
+            format=fmt,
+            backend=backend,
+        )
+    )
+
+
 class Check(pytest.Item):
     """One case in one format put to one backend."""
 
@@ -169,18 +191,7 @@ class Check(pytest.Item):
         self.question, self.backend = question, backend
         self.stash[FOLLOWING] = None
         self.told: list[str] = []
-        case = question.case
-        self.extra_keyword_matches |= {case.clause, case.operation}
-        self.add_marker(
-            pytest.mark.lossparity(
-                suite=case.id.partition("/")[0],
-                case=case.id,
-                clause=case.clause,
-                operation=case.operation,
-                format=question.format,
-                backend=str(backend),
-            )
-        )
+        selectable(self, question.case, question.format, str(backend))
 
     @property
     def checks(self) -> Checks:
@@ -228,7 +239,7 @@ class Check(pytest.Item):
 
     def repr_failure(self, excinfo: ExceptionInfo[BaseException], style: Any = None) -> str | TerminalRepr:
         """Show what was found, and not how it was found; a traceback only for a fault of ours."""
-        return _plain(excinfo) or super().repr_failure(excinfo, style)
+        return plain(excinfo) or super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Return where it is and the headline of a failure, which is not to be taken for a dotted name."""

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from lossparity.errors import UsageError
-from lossparity.expected import whole
+from lossparity.expected import Expected, whole
 from lossparity.findings import Finding, Quantity, against, nearness, of_none, rank_of, returned
 from lossparity.formats import Array
 from lossparity.inputs import build, input_hash
@@ -48,6 +48,7 @@ class Question:
     convention: Convention = SPEC
     _problems: dict[str, Problem] = field(default_factory=dict)
     _answers: dict[tuple[str, Quantity], Answer] = field(default_factory=dict)
+    _expected: dict[tuple[Quantity, bool], Expected] = field(default_factory=dict)
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:
@@ -193,7 +194,9 @@ class Question:
                 return Finding(quantity, Verdict.FAIL, "produced", "format", message=unlike, got=there)
             arrays.append(there)
         got = [np.asarray(array.exact(), dtype=np.float64) for array in arrays]
-        expected = whole(answer, flushed=flushed)
+        if (quantity, flushed) not in self._expected:
+            self._expected[quantity, flushed] = whole(answer, flushed=flushed)
+        expected = self._expected[quantity, flushed]
         results = Results(quantity, self.format, flushed, self.parts, got, expected)
         return self._held(Held.of(relation, relation.compare(results), repeatable), quantity, threshold)
 

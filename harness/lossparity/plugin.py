@@ -15,6 +15,7 @@ import pytest
 from lossparity.conforming import Conforming
 
 if TYPE_CHECKING:
+    from lossparity.nodes import Checks
     from lossparity.recorder import Recorder
 
 __all__ = ["ACCOUNTS", "FOLLOWING", "OPEN"]
@@ -90,7 +91,8 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
         return None
     from lossparity.conformance import Suite
 
-    return Suite.from_parent(parent, name="lossparity.conformance", nodeid="lossparity.conformance", path=module_path)
+    name = "lossparity.conformance"
+    return _asked_for(Suite.from_parent(parent, name=name, nodeid=name, path=module_path))
 
 
 def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> Any:
@@ -101,7 +103,16 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
         return None
     from lossparity.conformance import Function
 
-    return Function.from_parent(collector, name=name, obj=found)
+    return _asked_for(Function.from_parent(collector, name=name, obj=found))
+
+
+def _asked_for(checks: Checks) -> pytest.Collector:
+    """Return a node for checks, or one for times in its place where pytest-benchmark is to run benchmarks only."""
+    if not checks.config.getoption("benchmark_only", False):
+        return checks
+    from lossparity.benchmarked import Timings
+
+    return Timings.of(checks)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -268,16 +268,16 @@ def read_known(path: Path) -> list[Deviation]:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise _refused(path, text, error) from None
     for number, entry in enumerate(entries):
-        where = f"{path}{_line(text, number)}"
         if entry.kind not in KINDS:
             hint = suggest(entry.kind, KINDS, "kind")
-            raise UsageError(f"{entry.id}: unknown kind {entry.kind!r}", where=where, hint=hint)
+            raise UsageError(f"{entry.id}: unknown kind {entry.kind!r}", where=_place(path, text, number), hint=hint)
         if not entry.reason.strip() or entry.reason.startswith(TODO):
             hint = "say why it deviates, once an independent computation has confirmed it"
-            raise UsageError(f"{entry.id}: no reason is given yet", where=where, hint=hint)
+            raise UsageError(f"{entry.id}: no reason is given yet", where=_place(path, text, number), hint=hint)
         try:
             SpecifierSet(entry.versions)
         except InvalidSpecifier as error:
+            where = _place(path, text, number)
             raise UsageError(f"{entry.id}: {error}", where=where, hint="as in '>=2.13,<2.14'") from None
     return [Deviation(**msgspec.structs.asdict(entry)) for entry in entries]
 
@@ -294,7 +294,7 @@ def _refused(path: Path, text: bytes, error: Exception) -> UsageError:
     unknown = re.search("unknown field `(.*?)`", message)
     whole = f"{'the file' if number is None else 'an entry'} has {', '.join(fields)}; docs/known-deviations.md"
     hint = suggest(unknown[1], fields, "key") if unknown else whole
-    return UsageError(f"{said}: {message}", where=f"{path}{_line(text, number)}", hint=hint)
+    return UsageError(f"{said}: {message}", where=_place(path, text, number), hint=hint)
 
 
 def _number(message: str) -> int | None:
@@ -303,10 +303,10 @@ def _number(message: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _line(text: bytes, number: int | None) -> str:
-    """Return `:line` of an entry's beginning, or nothing where it cannot be told."""
+def _place(path: Path, text: bytes, number: int | None) -> str:
+    """Return `path:line` of an entry's beginning, or the path alone where it cannot be told; slow."""
     if number is None:
-        return ""
+        return str(path)
     root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     listed = next((value for key, value in root.value if key.value == "deviations"), None)
-    return f":{listed.value[number].start_mark.line + 1}" if listed else ""
+    return f"{path}:{listed.value[number].start_mark.line + 1}" if listed else str(path)

@@ -8,7 +8,7 @@ precision. No backend is ever the reference, and the reference imports no framew
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -52,6 +52,7 @@ _TIERS: tuple[Enclosure, ...] = (
 _TINIEST = 2.0**-1074
 
 E = TypeVar("E", bound=Enclosure)
+T = TypeVar("T")
 Plain = Mapping[str, npt.NDArray[Any] | float | str | None]
 Remember = Callable[[tuple[object, ...], Callable[[], Plain]], Plain]
 """Given what a result depends on and how to compute it, returns it, perhaps from a store."""
@@ -103,6 +104,14 @@ class Block:
     rows: Rows
     tier: int
     _cores: dict[str, Core[Any]] = field(default_factory=dict)
+    _once: dict[Hashable, Any] = field(default_factory=dict)
+
+    def once(self, what: Hashable, make: Callable[[], T]) -> T:
+        """Return what others make of these rows, such as their bounds: the same for every result, so made once."""
+        if what not in self._once:
+            self._once[what] = make()
+        found: T = self._once[what]
+        return found
 
     def core(self, kind: E) -> Core[E]:
         """Return softmax's parts for these rows in one arithmetic, computed once."""

@@ -15,7 +15,6 @@ from lossparity.reference.enclosures import Enclosed, Flags, Places
 __all__ = ["Arbs"]
 
 _arb = np.frompyfunc(flint.arb, 1, 1)
-_exp = np.frompyfunc(lambda a: a.exp(), 1, 1)
 _log1p = np.frompyfunc(lambda a: a.log1p(), 1, 1)
 _high = np.frompyfunc(float, 1, 1)
 _radius = np.frompyfunc(lambda a: float(a.abs_upper()), 1, 1)
@@ -66,8 +65,18 @@ class Arbs:
         return self + other
 
     def exp(self) -> Arbs:
-        """Exponential."""
-        return self._at_precision(_exp, self.values)
+        """Exponential; that of equal numbers is worked out once: a long row has few different ones in 16 bits."""
+        found: dict[Any, flint.arb] = {}
+
+        def once(ball: flint.arb) -> flint.arb:
+            if not (ball.is_exact() and ball.is_finite()):
+                return ball.exp()
+            number = ball.man_exp()
+            if number not in found:
+                found[number] = ball.exp()
+            return found[number]
+
+        return self._at_precision(np.frompyfunc(once, 1, 1), self.values)
 
     def log1p(self) -> Arbs:
         """log1p."""

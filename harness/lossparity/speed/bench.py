@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lossparity import __version__
 from lossparity.bundle import bundled
@@ -33,7 +33,7 @@ from lossparity.timing import PASSES
 from lossparity.worker import THREADS
 from lossparity.workers import Worker
 
-__all__ = ["ALLOCATORS", "Bench", "Told", "bench"]
+__all__ = ["ALLOCATORS", "Bench", "Told", "bench", "participants"]
 
 ALLOCATORS: Mapping[str, Mapping[str, str]] = {
     "system": {},
@@ -71,6 +71,10 @@ class Bench:
     target: Target | None = None
     seed: int | None = None
 
+    def only(self, backends: Sequence[Backend]) -> Bench:
+        """Return the same of some of the backends, the first of them the one that others are compared with."""
+        return replace(self, backends=backends, against=backends[0])
+
 
 def bench(plan: Bench, writer: Appends, told: Told) -> Footer:
     """Run a job, appending to the record case by case; return its last line, which is in the record too.
@@ -83,12 +87,12 @@ def bench(plan: Bench, writer: Appends, told: Told) -> Footer:
     told(0, 0, "starting the frameworks", None)
     refused = timed = 0
     questions = [(c, fmt) for c in plan.cases for fmt in c.formats if not plan.formats or fmt in plan.formats]
-    with _participants(plan) as started:
+    with participants(plan) as started:
         not_tested: list[NotTested] = []
-        participants = [one for one in started if _introduced(plan, one, writer, not_tested, len(questions))]
+        there = [one for one in started if _introduced(plan, one, writer, not_tested, len(questions))]
         writer.append(Job(job, _settings(plan), plan.margin))
         first, dice = time.monotonic(), random.Random(plan.seed)
-        for done, (case, fmt) in enumerate(questions if participants else []):
+        for done, (case, fmt) in enumerate(questions if there else []):
             left = (time.monotonic() - first) / done * (len(questions) - done) if done else None
 
             def doing(what: str, name: str = f"{case.id}/{fmt}", at: int = done, left: float | None = left) -> None:
@@ -97,7 +101,7 @@ def bench(plan: Bench, writer: Appends, told: Told) -> Footer:
             timing = Timing(
                 job, case, fmt, plan.passes, plan.against, plan.limits, plan.margin, plan.threads, dice, doing
             )
-            lines = timing.lines(participants)
+            lines = timing.lines(there)
             not_tested += timing.not_tested
             writer.append(*lines)
             refused += sum(isinstance(line, Speed) and bool(line.refused) for line in lines)
@@ -108,7 +112,7 @@ def bench(plan: Bench, writer: Appends, told: Told) -> Footer:
 
 
 @contextmanager
-def _participants(plan: Bench) -> Iterator[list[Participant]]:
+def participants(plan: Bench) -> Iterator[list[Participant]]:
     """Start a worker for every backend, all at once; end them all afterwards."""
     adapters, threads = registered(), str(plan.threads)
     entries = [adapters.get(b.implementation) or adapters[b.framework] for b in plan.backends]
@@ -140,8 +144,7 @@ def _introduced(plan: Bench, one: Participant, writer: Appends, not_tested: list
     if one.worker.refused:
         where = plan.target.where if plan.target else ""
         raise UsageError(f"the target cannot be timed: {one.worker.unavailable}", where=where)
-    reason = one.worker.unavailable or (one.worker.uncompiled if one.backend.mode else "")
-    if reason:
+    if reason := one.absent:
         not_tested.append(NotTested(str(one.backend), reason, number))
     return not reason
 

@@ -12,7 +12,9 @@ from lossparity import __version__
 from lossparity.errors import UsageError
 from lossparity.record import Record, Speed
 
-__all__ = ["exported", "write"]
+__all__ = ["exported", "facts", "group", "params", "write"]
+
+_NODE = "lossparity.conformance"  # where pytest collects the same passes, so that both are compared by full name
 
 _VERSION = "5.2.3"  # of pytest-benchmark, whose form of JSON this is
 
@@ -49,21 +51,35 @@ def exported(record: Record) -> dict[str, Any]:
     }
 
 
+def group(case: str, fmt: str, timed: str) -> str:
+    """Return the name of what is compared: a case in a format, and a pass."""
+    return f"{case}/{fmt}#{timed}"
+
+
+def params(backend: str, fmt: str, timed: str) -> dict[str, str]:
+    """Return what `--group-by=param:NAME` can ask for."""
+    return {"backend": backend, "format": fmt, "pass": timed}
+
+
+def facts(speed: Speed) -> dict[str, Any]:
+    """Return what is known of a pass beside its times."""
+    return {
+        "operation": speed.operation,
+        "shape": speed.shape,
+        "bytes_moved": speed.moved,
+        "peak_memory": speed.peak,
+        "first_call": speed.first,
+    }
+
+
 def _one(speed: Speed) -> dict[str, Any]:
     return {
-        "group": f"{speed.case}/{speed.format}#{speed.timed}",
+        "group": group(speed.case, speed.format, speed.timed),
         "name": speed.key,
-        "fullname": f"lossparity::{speed.key}",
-        "params": {"backend": speed.backend, "format": speed.format, "pass": speed.timed},
+        "fullname": f"{_NODE}::{speed.key}",
+        "params": params(speed.backend, speed.format, speed.timed),
         "param": speed.backend,
-        "extra_info": {
-            "job": speed.job,
-            "operation": speed.operation,
-            "shape": speed.shape,
-            "bytes_moved": speed.moved,
-            "peak_memory": speed.peak,
-            "first_call": speed.first,
-        },
+        "extra_info": {"job": speed.job, **facts(speed)},
         "options": {
             "disable_gc": True,
             "timer": "perf_counter",

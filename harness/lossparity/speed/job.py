@@ -20,7 +20,7 @@ from lossparity.speed.traffic import available, moved, regime, working_set
 from lossparity.speed.triad import Triad as Memory
 from lossparity.speed.verified import Verifier
 
-__all__ = ["Timing"]
+__all__ = ["Timing", "lacking"]
 
 _CLEAR = 1.25  # a ratio whose whole interval is beyond it is seen again in the fewest rounds
 _COPIES = 8  # of the logits, that one call may need beside what every backend holds
@@ -29,6 +29,14 @@ _JUDGED: Mapping[str, tuple[str, ...]] = {
     "backward": ("value", "gradient"),
     "both": ("value", "gradient"),
 }
+
+
+def lacking(size: int, number: int) -> str:
+    """Say why so many backends cannot be timed on arrays of so many bytes: the memory; empty where they can."""
+    needed, free = size // 2 * (number + _COPIES), available()
+    if not free or needed <= free:
+        return ""
+    return f"it may need {needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free"
 
 
 @dataclass
@@ -55,20 +63,19 @@ class Timing:
         """Time it, and return what is to be recorded."""
         self.doing("making the inputs")
         arrays = build(self.case, self.format)
-        shape = next(iter(arrays.values())).shape
-        size = working_set(shape, self.format)
-        needed, free = size // 2 * (len(participants) + _COPIES), available()
-        if free and needed > free:
-            reason = f"it may need {needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free"
+        size = working_set(next(iter(arrays.values())).shape, self.format)
+        if reason := lacking(size, len(participants)):
             self.not_tested.append(NotTested(self._name, reason, len(participants)))
             return []
         for one in participants:
-            self._prepare(one, arrays)
+            self.prepare(one, arrays)
         memory = Memory(size, self.threads)
         try:
             found = go(self._live, memory, self.limits, self.dice, lambda n: self.doing(f"round {n}"))
-            self._take(found)
-            self._look(arrays)
+            self.take(found)
+            right = self.verifier(arrays)
+            for key in self._live:
+                self.look(key, right)
             ratios = self._ratios(found, memory)
         finally:
             memory.close()
@@ -84,7 +91,8 @@ class Timing:
     def _live(self) -> list[Key]:
         return [key for key, speed in self.speeds.items() if not speed.refused]
 
-    def _prepare(self, one: Participant, arrays: Mapping[str, Array]) -> None:
+    def prepare(self, one: Participant, arrays: Mapping[str, Array]) -> None:
+        """Have a participant make its first calls; what it does not offer is not tested."""
         self.doing(f"the first calls of {one.backend}")
         case, mode = self.case, "compiled" if one.backend.mode else ""
         request = Request(one.backend.variant, case.operation, arrays, case.keywords, mode)
@@ -121,27 +129,29 @@ class Timing:
     def _say(self, key: Key, **found: object) -> None:
         self.speeds[key] = msgspec.structs.replace(self.speeds[key], **found)
 
-    def _take(self, found: Rounds) -> None:
+    def take(self, found: Rounds) -> None:
+        """Keep the times of some rounds, and what is said against them."""
         for key, seconds in found.seconds.items():
             times = list(seconds.values())
             said = doubts(times, self.speeds[key].calls) if times else []
             self._say(key, seconds=times, rounds=list(seconds), doubts=said, refused=found.lost.get(key, ""))
 
-    def _look(self, arrays: Mapping[str, Array]) -> None:
-        """Measure the memory of every pass, and see whether what was timed is the work, and its results are right."""
-        scale = self.dice.choice(SCALES)
-        right = Verifier(self.case.operation, arrays, self.case.keywords, scale)
-        for key in self._live:
-            one, timed = key
-            self.doing(f"the results and the memory of {one.backend}")
-            try:
-                looked = right.look(one.result(timed, scale), _JUDGED[timed], flushed=one.flushed)
-                # What speaks against a time has to be seen twice: on a busy machine anything is seen once.
-                doubt = one.doubts(timed) and one.doubts(timed)
-                self._say(key, cold=one.cold(timed, scale))
-                self._say(key, peak=one.memory(timed), ulp=looked.ulp, refused=looked.wrong or doubt)
-            except (NotOffered, Refused) as error:
-                self._say(key, refused=str(error))
+    def verifier(self, arrays: Mapping[str, Array]) -> Verifier:
+        """Return what knows the right results of inputs that nobody knew before."""
+        return Verifier(self.case.operation, arrays, self.case.keywords, self.dice.choice(SCALES))
+
+    def look(self, key: Key, right: Verifier) -> None:
+        """Measure the memory of a pass, and see whether what was timed is the work, and its results are right."""
+        one, timed = key
+        self.doing(f"the results and the memory of {one.backend}")
+        try:
+            looked = right.look(one.result(timed, right.scale), _JUDGED[timed], flushed=one.flushed)
+            # What speaks against a time has to be seen twice: on a busy machine anything is seen once.
+            doubt = one.doubts(timed) and one.doubts(timed)
+            self._say(key, peak=one.memory(timed), ulp=looked.ulp, refused=looked.wrong or doubt)
+            self._say(key, cold=one.cold(timed, right.scale))
+        except (NotOffered, Refused) as error:
+            self._say(key, refused=str(error))
 
     def _ratios(self, first: Rounds, memory: Memory) -> list[RatioLine]:
         """Compare every pass with that of `against`; what differs is timed once more."""

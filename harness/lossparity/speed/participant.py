@@ -34,6 +34,11 @@ class Participant:
         """Whether it declares that it flushes subnormal numbers to 0."""
         return self.worker.details.get("subnormals") == "flushed"
 
+    @property
+    def absent(self) -> str:
+        """Why nothing can be asked of it, once its worker was waited for; empty where it can."""
+        return self.worker.unavailable or (self.worker.uncompiled if self.backend.mode else "")
+
     def prepare(self, request: Request, passes: list[str]) -> dict[str, Any]:
         """Make the first calls; return their seconds under `first`, with `api` and `origin`."""
         done: dict[str, Any] = self._done(wire.pack_request(request, timing="prepare", passes=passes))
