@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from lossparity.formats import FORMATS, ulp
@@ -22,17 +23,35 @@ from lossparity.record import (
     Explained,
     Footer,
     Header,
+    Interval,
+    Job,
     NotTested,
+    Ratio,
     Record,
     Result,
     Script,
     Span,
+    Speed,
+    Triad,
     Window,
     Worst,
 )
 from lossparity.spec import CLAUSES
 
-__all__ = ["FAILING", "HOSTILE", "empty", "everything", "failed", "keys", "many", "passing", "record", "result"]
+__all__ = [
+    "FAILING",
+    "HOSTILE",
+    "empty",
+    "everything",
+    "failed",
+    "keys",
+    "many",
+    "passing",
+    "record",
+    "result",
+    "speed",
+    "timed",
+]
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -416,4 +435,58 @@ def record(*results: Result, causes: Sequence[Cause] = ()) -> Record:
     made = empty()
     made.results = list(results)
     made.footer = Footer(dict(Counter(r.verdict for r in results)), [], 1.0, 0, list(causes))
+    return made
+
+
+_TIMED = {"speed/small": ("cross_entropy", [64, 10]), "speed/large": ("softmax", [8, 4096])}
+_FACTORS = {"numpy": 1.0, "torch": 0.25, "jax+jit": 1.01, "tensorflow": 2.0}
+
+
+def speed(backend: str, seconds: float = 1e-3, *, rounds: int = 9, **changes: Any) -> Speed:
+    """Make the times of forward and backward of the small case in binary32, `rounds` of them around so many seconds."""
+    times = [seconds * (1 + 0.001 * (n % 3)) for n in range(rounds)]
+    made = Speed(
+        job="one",
+        check=f"speed/small/float32@{backend}",
+        timed="both",
+        case="speed/small",
+        operation="cross_entropy",
+        backend=backend,
+        format="float32",
+        shape=[64, 10],
+        api="f",
+        origin="native",
+        seconds=times,
+        rounds=list(range(rounds)),
+        calls=5,
+        first=20 * seconds,
+        moved=8000,
+        regime="L2",
+        peak=3_000_000,
+        ulp=1.5,
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def timed(job: str = "one", *, refused: str = "") -> Record:
+    """Make a complete record of times: two cases in two formats, forward and both, by four backends beside numpy.
+
+    `refused` is why the times of tensorflow do not count, where they do not.
+    """
+    made = Record(_header(), [Environment(name, True, {name.partition("+")[0]: "1.0"}) for name in _FACTORS])
+    made.jobs = [Job(job, {"processor": f"a processor {HOSTILE}", "threads": "1"}, 0.03)]
+    for (case, (operation, shape)), fmt in itertools.product(_TIMED.items(), ("float32", "bfloat16")):
+        made.triads.append(Triad(job, case, fmt, 100_000, [2e10, 2.1e10, 1.9e10]))
+        for timed, (backend, factor) in itertools.product(("both", "forward"), _FACTORS.items()):
+            check = f"{case}/{fmt}@{backend}"
+            lost = refused if backend == "tensorflow" else ""
+            where: dict[str, Any] = {"job": job, "check": check, "timed": timed, "case": case, "format": fmt}
+            where |= {"operation": operation, "shape": shape, "moved": 8000 * int(np.prod(shape)), "refused": lost}
+            made.speeds.append(speed(backend, 1e-3 * factor, **where))
+            if backend != "numpy" and not lost:
+                verdict = "faster" if factor < 1 else "slower" if factor > 1.5 else "same"
+                interval = Interval(factor, factor * 0.99, factor * 1.01)
+                made.ratios.append(Ratio(job, check, timed, "numpy", verdict, interval, interval))
+    left = [NotTested("speed/huge/float32", "it may need 9.0 GiB of memory, and 2.0 GiB are free", 4)]
+    made.footer = Footer({}, left, 3.5, int(bool(refused)))
     return made

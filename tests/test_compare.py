@@ -148,6 +148,7 @@ def test_the_json_has_all_its_keys(written: Path) -> None:
         "unchanged",
         "counts",
         "changes",
+        "times",
         "exit_code",
     ]
     removed = sum(r.backend == "jax" for r in everything().results)

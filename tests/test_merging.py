@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from lossparity.errors import UsageError
 from lossparity.merging import Merged, merge
 from lossparity.model import Backend, Case, Grade
 from lossparity.record import Cause, Environment, Footer, Header, NotTested, Part, Record, Result, Script, Writer, read
 from lossparity.runner import Run, run
 from lossparity.sharding import Shard
 from lossparity.suite import built_in, load, select
-from record_factory import everything, many
+from record_factory import everything, many, timed
 
 HEADER = Header(1, "0", "hash", "2026-01-02T03:04:05+00:00", "lossparity run", "loose")
 GLOBS = ("softmax/one-*", "softmax/v*", "label-smoothing/five*", "conventions/all-ignored-mean*")
@@ -258,3 +259,36 @@ def test_of_scripts_of_the_same_cause_one_is_kept_and_written_before_the_last_li
     for given in (parts, parts[::-1]):
         found = read(written(tmp_path, joined(*given)))
         assert found.complete and found.scripts == [Script("a/float32@torch", "value", "bug", "print('a')")]
+
+
+def test_times_are_kept_once_and_jobs_stay_two(tmp_path: Path) -> None:
+    one, two = timed("one"), timed("two")
+    merged = joined(one, two, timed("one"))
+    got = read(written(tmp_path, merged))
+    assert (len(got.jobs), len(got.triads), len(got.speeds), len(got.ratios)) == (2, 8, 64, 48)
+    assert {speed.job for speed in got.speeds} == {"one", "two"}
+    assert merged.summary.exit_code == 0
+    assert joined(timed(refused="wrong")).summary.exit_code == 1
+
+
+def test_times_of_other_cases_go_with_results(tmp_path: Path) -> None:
+    judged, times = record(result("a")), timed()
+    times.header = msgspec.structs.replace(times.header, suite_hash="another", threshold="")
+    there = Environment("torch", True, {"version": "1"})
+    judged.environments, times.environments = (
+        [there],
+        [Environment("torch", True, {"version": "1", "pinned threads": "2"})],
+    )
+    for order in ((judged, times), (times, judged)):
+        merged = joined(*order)
+        got = read(written(tmp_path, merged))
+        assert (len(got.results), len(got.speeds), got.header.suite_hash) == (1, 32, "hash")
+        assert got.environments == [there]
+        assert merged.summary.exit_code == 0
+
+
+def test_records_that_disagree_about_a_time_are_refused() -> None:
+    one, two = timed(), timed()
+    two.speeds = [msgspec.structs.replace(one.speeds[0], ulp=9.0), *one.speeds[1:]]
+    with pytest.raises(UsageError, match=r"disagree about speed/small/float32@numpy#both"):
+        joined(one, two)

@@ -19,7 +19,9 @@ FULL = Path("/dev/full")
 
 def lines(record: Record) -> list[Line]:
     assert record.footer is not None
-    return [record.header, *record.environments, *record.cases, *record.results, *record.scripts, record.footer]
+    times: list[Line] = [*record.jobs, *record.triads, *record.speeds, *record.ratios]
+    judged: list[Line] = [*record.environments, *record.cases, *record.results, *record.scripts]
+    return [record.header, *judged, *times, record.footer]
 
 
 def write(path: Path, record: Record) -> Path:

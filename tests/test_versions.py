@@ -21,12 +21,17 @@ from lossparity.record import (
     Environment,
     Footer,
     Header,
+    Interval,
+    Job,
     Line,
     NotTested,
     Part,
+    Ratio,
     Record,
     Result,
     Script,
+    Speed,
+    Triad,
     Writer,
     encode,
     read,
@@ -97,15 +102,18 @@ def test_a_backend_gets_its_version_wherever_it_is_named() -> None:
 
 def test_no_kind_of_line_is_forgotten() -> None:
     """A kind of line that is new has to be given its version here, where it names a backend."""
-    handled = {Header, Environment, CaseLine, Result, Agreement, Script, Footer}
+    handled = {Header, Environment, CaseLine, Result, Agreement, Script, Job, Triad, Speed, Ratio, Footer}
     assert set(typing.get_args(Line)) <= handled
     given = record("0.4.30", result(verdict="fail", choice="nan"), shard=Part(1, 1, "q", ["jax"]))
     given.agreements = [Agreement("jax", "jax", "float32", 1, 0, 0, 1.0, given.results[0].key)]
     given.scripts = [Script(given.results[0].check, "value", "nan", "pass")]
+    given.speeds = [Speed("job", "x/float32@jax", "both", "x", "softmax", "jax", "float32", [1])]
+    given.ratios = [Ratio("job", "x/float32@jax", "both", "jax", "same", Interval(1.0, 1.0, 1.0))]
     got = named(given, record("0.10.2"))[0]
     assert got.footer
     assert got.agreements[0].check == got.scripts[0].key == got.results[0].key
     lines: list[Line] = [got.header, *got.environments, *got.results, *got.agreements, *got.scripts, got.footer]
+    lines += [*got.speeds, *got.ratios]
     assert all("jax@0.4.30" in encode(line) for line in lines)
     assert not any(f'jax{end}"' in encode(line).replace('{"jax":', "") for line in lines for end in ("", "#value"))
 

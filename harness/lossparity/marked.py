@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from lossparity.record import Header, Record, Result
+from lossparity.record import Header, Interval, Record, Result, Speed
 
-__all__ = ["Against", "Kind", "Marked", "Moved", "Side"]
+__all__ = ["Against", "Kind", "Marked", "Moved", "Pace", "Paces", "Side"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,36 @@ class Moved:
     kind: str
     before: Result | None
     after: Result | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """A pass of a check as BASE and NEW time it; `kind` is a kind's name, or `same`.
+
+    `ratio` is of the time in NEW to that in BASE, above 1 for slower; None where there is none. `reason` says what is
+    not in them.
+    """
+
+    kind: str
+    before: Speed
+    after: Speed
+    ratio: Interval | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Paces:
+    """What changed in the times: those of one kind after those of another, each with the largest ratio first.
+
+    `compared` are the pairs of one job, `unchanged` those of them that are the same, and `apart` the pairs that no job
+    has both of, for `reason`.
+    """
+
+    changes: tuple[Pace, ...] = ()
+    compared: int = 0
+    unchanged: int = 0
+    apart: int = 0
     reason: str = ""
 
 
@@ -54,7 +84,8 @@ class Against:
     its results were looked at. `kinds` are all there are, and `changes` the results that have one, in the order of the
     kinds and then the worst first; a result has two where its choice changed too. `scope` holds the keys of the results
     of NEW that were looked at, `before` what BASE has of each, `compared` counts those on both sides and of the same
-    inputs, and `headers` says what differs between the records as a whole: (before, after) by name.
+    inputs, and `headers` says what differs between the records as a whole: (before, after) by name. `paces` is
+    what changed in the times, of the kinds `pace_kinds`.
     """
 
     name: str
@@ -69,6 +100,8 @@ class Against:
     unchanged: int
     sides: tuple[Side, ...]
     headers: Mapping[str, tuple[str, str]]
+    paces: Paces
+    pace_kinds: tuple[Kind, ...]
 
     @cached_property
     def gone(self) -> tuple[tuple[Moved, Result], ...]:

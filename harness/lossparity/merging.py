@@ -31,7 +31,7 @@ from lossparity.record import (
 )
 from lossparity.recorder import merged
 from lossparity.reproducing.recorded import fewest
-from lossparity.united import Given
+from lossparity.united import Given, Timed
 from lossparity.versions import natural
 
 __all__ = ["Merged", "merge"]
@@ -49,6 +49,7 @@ class Merged:
     results: Sequence[Result]
     agreements: Sequence[Agreement]
     scripts: Sequence[Script]
+    timed: Timed
     summary: Summary
     seconds: float
     notes: Sequence[str]
@@ -76,6 +77,7 @@ class Merged:
         for case in self.cases:
             writer.append(case, *sorted(theirs[case.id, case.format], key=lambda one: self._places[one.backend]))
         writer.append(*alone, *self.agreements, *self.scripts)
+        writer.append(*self.timed.jobs, *self.timed.triads, *self.timed.speeds, *self.timed.ratios)
         if self.complete:
             writer.append(self.summary.footer(self.seconds))
 
@@ -99,7 +101,8 @@ def merge(records: Iterable[tuple[str, Record]]) -> Merged:
     header = _header(given, "; ".join(lacking))
     seconds = sum(one.record.footer.seconds for one in given if one.record.footer)
     scripts = fewest((script for one in given for script in one.record.scripts), summary.causes)
-    return Merged(header, environments, cases, results, united.agreements(given), scripts, summary, seconds, notes)
+    near, timed = united.agreements(given), united.timed(given)
+    return Merged(header, environments, cases, results, near, scripts, timed, summary, seconds, notes)
 
 
 def _not_tested(given: Sequence[Given]) -> list[NotTested]:
@@ -172,7 +175,8 @@ def _exit_code(summary: Summary, given: Sequence[Given], lacking: bool) -> int:
     """Return the status of the whole: what was asked for by name and was not there, only the runs themselves know."""
     theirs = {one.record.footer.exit_code for one in given if one.record.footer}
     failing = any(verdict.failing and n for verdict, n in summary.counts.items())
-    if lacking or summary.judged == 0 or 3 in theirs:
+    nothing = summary.judged == 0 and not any(s.median is not None for one in given for s in one.record.speeds)
+    if lacking or nothing or 3 in theirs:
         return 3
     return 1 if failing or 1 in theirs else 0
 
@@ -182,7 +186,7 @@ def _without_version(name: str) -> str:
 
 
 def _header(given: Sequence[Given], incomplete: str) -> Header:
-    first = given[0].record.header
+    first = united.first_of(given).record.header
     started = min(one.record.header.started for one in given)
     commands = {_whole(one.record.header.command) for one in given}
     command = "; ".join(sorted(commands))

@@ -444,8 +444,12 @@ class Record:
     def environment(self, backend: str) -> Environment | None:
         """Return the account of the environment that a backend ran in, if there is one."""
         name, found = Backend.parse(backend), {one.name: one for one in self.environments}
-        # A library whose adapter is its own has an environment of its own.
-        return found.get(str(replace(name, mode=""))) or found.get(str(replace(name, variant="", mode="")))
+        # A library whose adapter is its own has an environment of its own, and where it is timed a compiled mode too.
+        return (
+            found.get(backend)
+            or found.get(str(replace(name, mode="")))
+            or found.get(str(replace(name, variant="", mode="")))
+        )
 
 
 def encode(line: Line) -> str:

@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import chain
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from lossparity.agreement import both
 from lossparity.errors import UsageError
 from lossparity.model import Backend, Verdict
-from lossparity.record import Agreement, CaseLine, Environment, Line, Part, Record, Result, encode
+from lossparity.record import (
+    Agreement,
+    CaseLine,
+    Environment,
+    Job,
+    Line,
+    Part,
+    Ratio,
+    Record,
+    Result,
+    Speed,
+    Triad,
+    encode,
+)
 from lossparity.sameness import same_answer
 from lossparity.spec import CLAUSES, FORMAT_ALIASES
 from lossparity.versions import Natural, natural
 
-__all__ = ["Given", "agreements", "alike", "cases", "environments", "results"]
+__all__ = ["Given", "Timed", "agreements", "alike", "cases", "environments", "first_of", "results", "timed"]
 
 # What is told of the machine, and may differ between those that share a run; the rest is what was judged.
 _MACHINE = ("device", "simd", "interpreter")
+# What the settings of a job say of its times; a run that judges may have been made otherwise.
+_OF_A_JOB = "pinned threads"
 _SEVERAL = 3
+_OfTimes = TypeVar("_OfTimes", Job, Triad, Speed, Ratio)
 _Pair = tuple[str, str, str]  # two backends and the format
 _Split = tuple[str, int]  # which questions, in how many parts
 _VERDICTS = frozenset(verdict.value for verdict in Verdict)
@@ -44,7 +61,17 @@ class Given:
         said = hashlib.sha256(record.broken.encode())
         end = [record.footer] if record.footer else []
         lines: Iterator[Line] = chain(
-            [record.header], record.environments, record.cases, record.results, record.agreements, record.scripts, end
+            [record.header],
+            record.environments,
+            record.cases,
+            record.results,
+            record.agreements,
+            record.scripts,
+            record.jobs,
+            record.triads,
+            record.speeds,
+            record.ratios,
+            end,
         )
         for line in lines:
             said.update(encode(line).encode())
@@ -66,6 +93,11 @@ class Given:
         return frozenset(result.backend for result in self.record.results)
 
     @property
+    def judges(self) -> bool:
+        """Whether it is about results; of times alone it does not matter which suite they are of."""
+        return bool(self.record.results or self.record.cases or not self.record.speeds)
+
+    @property
     def asked(self) -> frozenset[object]:
         """What tells that another record asked the same: its cases and formats, and the shard that it is."""
         cases = {(case.id, case.format) for case in self.record.cases}
@@ -73,9 +105,10 @@ class Given:
 
 
 def alike(given: Sequence[Given]) -> None:
-    """UsageError unless all records are of the same cases, judged in the same way."""
-    first = given[0]
-    for other in given[1:]:
+    """UsageError unless all records are of the same cases, judged in the same way; times are of any cases."""
+    judging = [one for one in given if one.judges]
+    first = first_of(given)
+    for other in judging[1:]:
         one, two = first.record.header, other.record.header
         if one.suite_hash != two.suite_hash:
             raise UsageError(
@@ -89,6 +122,11 @@ def alike(given: Sequence[Given]) -> None:
             if here != there:
                 said = f"{first.name} and {other.name} {what}, {here} and {there}"
                 raise UsageError(said, hint="run all parts in the same way")
+
+
+def first_of(given: Sequence[Given]) -> Given:
+    """Return the record that says what all are of: the first with results, or else the first."""
+    return next((one for one in given if one.judges), given[0])
 
 
 def _differing(one: Given, other: Given) -> str:
@@ -123,11 +161,12 @@ def _environment(name: str, there: list[tuple[Given, Environment]], notes: list[
     present = [(one, environment) for one, environment in there if environment.available]
     if not present:
         return Environment(name, False, reason="; ".join(sorted({environment.reason for _, environment in there})))
+    present.sort(key=lambda pair: not pair[0].judges)
     first, details = present[0][0], dict(present[0][1].details)
     for one, environment in present[1:]:
         for key in sorted(details.keys() | environment.details.keys()):
             here, other = (which.details.get(key, "none") for which in (present[0][1], environment))
-            if key not in _MACHINE and here != other:
+            if key not in _MACHINE and here != other and (one.judges or key != _OF_A_JOB):
                 raise UsageError(
                     f"{name} is not the same in all records: {key} is {here} in {first.name}, {other} in {one.name}",
                     hint=_instead(name, details, environment.details),
@@ -215,3 +254,35 @@ def _turned(one: Agreement, keys: Collection[str]) -> Agreement:
 def _brief(result: Result) -> str:
     graded = f" ({result.grade}, {result.ulp:.3g} ulp)" if result.grade and result.ulp is not None else ""
     return result.verdict + graded
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What records hold of times: each line once, and jobs apart."""
+
+    jobs: Sequence[Job]
+    triads: Sequence[Triad]
+    speeds: Sequence[Speed]
+    ratios: Sequence[Ratio]
+
+
+def timed(given: Sequence[Given]) -> Timed:
+    """Return the times of all records; UsageError where two disagree about one of one job."""
+    return Timed(
+        _once((one.name, job.id, job) for one in given for job in one.record.jobs),
+        _once((one.name, (t.job, t.case, t.format), t) for one in given for t in one.record.triads),
+        _once((one.name, (speed.job, speed.key), speed) for one in given for speed in one.record.speeds),
+        _once((one.name, (r.job, r.key, r.against), r) for one in given for r in one.record.ratios),
+    )
+
+
+def _once(lines: Iterable[tuple[str, object, _OfTimes]]) -> list[_OfTimes]:
+    found: dict[object, tuple[str, _OfTimes]] = {}
+    for name, key, one in lines:
+        where, known = found.setdefault(key, (name, one))
+        if known != one:
+            raise UsageError(
+                f"{where} and {name} disagree about {getattr(one, 'key', 'a job')}: its times are not the same",
+                hint="a job has one record; was one of the two changed?",
+            )
+    return [one for _, one in found.values()]

@@ -15,7 +15,7 @@ import msgspec
 
 from lossparity.errors import UsageError
 from lossparity.model import Backend
-from lossparity.record import Agreement, Cause, Choice, Footer, NotTested, Part, Record, Result, Script
+from lossparity.record import Agreement, Cause, Choice, Footer, NotTested, Part, Ratio, Record, Result, Script, Speed
 
 __all__ = ["Natural", "natural", "told_apart"]
 
@@ -59,8 +59,8 @@ def told_apart(records: Iterable[tuple[str, Record]]) -> list[tuple[str, Record]
 
 
 def _backends(path: str, record: Record) -> dict[str, _Seen]:
-    """Return the backends of a record by their names: those with results and those whose environment is there."""
-    judged = dict.fromkeys(result.backend for result in record.results)
+    """Return the backends of a record by their names: those judged or timed, and those whose environment is there."""
+    judged = dict.fromkeys([*(one.backend for one in record.results), *(one.backend for one in record.speeds)])
     found: dict[str, _Seen] = {}
     for name in dict.fromkeys([*judged, *(one.name for one in record.environments)]):
         backend = Backend.parse(name)
@@ -118,6 +118,8 @@ def _renamed(record: Record, names: dict[str, str]) -> Record:
         results=results,
         agreements=[_agreement(one, called, keys) for one in record.agreements],
         scripts=[_script(one, called) for one in record.scripts],
+        speeds=[_speed(one, called) for one in record.speeds],
+        ratios=[_ratio(one, called) for one in record.ratios],
         footer=_footer(footer, called, keys) if footer else None,
     )
 
@@ -147,6 +149,17 @@ def _agreement(one: Agreement, called: Callable[[str], str], keys: dict[str, str
 def _script(one: Script, called: Callable[[str], str]) -> Script:
     check = one.check.removesuffix(f"@{one.backend}")
     return msgspec.structs.replace(one, check=f"{check}@{called(one.backend)}")
+
+
+def _speed(one: Speed, called: Callable[[str], str]) -> Speed:
+    name = called(one.backend)
+    check = one.check.removesuffix(f"@{one.backend}")
+    return msgspec.structs.replace(one, check=f"{check}@{name}", backend=name)
+
+
+def _ratio(one: Ratio, called: Callable[[str], str]) -> Ratio:
+    check, _, backend = one.check.partition("@")
+    return msgspec.structs.replace(one, check=f"{check}@{called(backend)}", against=called(one.against))
 
 
 def _footer(footer: Footer, called: Callable[[str], str], keys: dict[str, str]) -> Footer:

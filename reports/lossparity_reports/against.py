@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from lossparity.marked import Against, Moved, Side
+from lossparity.marked import Against, Moved, Pace, Side
+from lossparity.quantities import interval, ratio, seconds
 from lossparity.record import Header, Record, Result
 from lossparity_reports.address import address
 from lossparity_reports.figures import short
 from lossparity_reports.marks import CHANGED, FIXED, REGRESSED, Marks, marks
 from lossparity_reports.plain import line
 
-__all__ = ["Backend", "Fact", "Gone", "Section", "Sort", "section"]
+__all__ = ["Backend", "Fact", "Gone", "Paced", "Section", "Sort", "section"]
 
 _MOST_GONE = 50
 _LONGEST = 300  # characters of a message
@@ -64,11 +65,26 @@ class Gone:
 
 
 @dataclass(frozen=True)
+class Paced:
+    """A time that changed: sign and kind, key, both medians, the ratio with its interval, and what else is known."""
+
+    sign: str
+    said: str
+    regression: bool
+    key: str
+    before: str
+    after: str
+    ratio: str
+    interval: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Section:
     """All that the section says; of `gone`, what only BASE holds, at most 50 of `removed`.
 
     `state` is regressed, changed, same, or empty where nothing was compared and nothing regressed; `cells` is what the
-    matrix says; `removed_address` lists what is gone.
+    matrix says; `removed_address` lists what is gone; `paced` are the times that changed, `times` sums them up.
     """
 
     name: str
@@ -82,6 +98,8 @@ class Section:
     removed_address: str
     gone: tuple[Gone, ...]
     cells: dict[tuple[str, str, str], list[tuple[str, str]]]
+    paced: tuple[Paced, ...]
+    times: str
 
 
 def section(record: Record) -> Section | None:
@@ -90,10 +108,15 @@ def section(record: Record) -> Section | None:
     if found is None:
         return None
     against, signs = found.against, Counter(found.signs.values())
+    times = _times(found)
+    of_results = _sentence(against, signs)
+    only_times = bool(times) and not against.held and not record.results
+    regressed = signs[REGRESSED] or any(found.sign(one.kind) == REGRESSED for one in against.paces.changes)
+    compared, changed = against.compared or against.paces.compared, signs or against.paces.changes
     return Section(
         name=against.name,
-        state="regressed" if signs[REGRESSED] else "empty" if not against.compared else "changed" if signs else "same",
-        sentence=_sentence(against, signs),
+        state="regressed" if regressed else "empty" if not compared else "changed" if changed else "same",
+        sentence=f"Against {against.name}: {times}" if only_times else f"{of_results} {times}".strip(),
         notes=_notes(against, record),
         sorts=_sorts(found),
         facts=_facts(against, record),
@@ -102,6 +125,8 @@ def section(record: Record) -> Section | None:
         removed_address=address(change=against.gone[0][0].kind) if against.gone else "",
         gone=tuple(_gone(one, before) for one, before in against.gone[:_MOST_GONE]),
         cells=found.cells,
+        paced=tuple(_paced(found, one) for one in against.paces.changes),
+        times=times,
     )
 
 
@@ -117,6 +142,34 @@ def _sentence(against: Against, signs: Counter[str]) -> str:
     ]
     alike = f"{against.unchanged} of {against.compared} compared results did not change"
     return f"Against {against.name}: {', '.join(told)}; {alike}."
+
+
+def _times(found: Marks) -> str:
+    """Say what the times came to; nothing where both records do not have the same ones."""
+    paces, told = found.against.paces, []
+    if paces.compared:
+        counts = Counter(one.kind for one in paces.changes)
+        parts = [f"{counts[kind.name]} {kind.said}" for kind in found.against.pace_kinds if counts[kind.name]]
+        told.append(f"Of {paces.compared} times {', '.join([*parts, f'{paces.unchanged} the same'])}.")
+    if paces.apart:
+        told.append(f"{paces.apart} times cannot be compared, {paces.reason}.")
+    return " ".join(told)
+
+
+def _paced(found: Marks, one: Pace) -> Paced:
+    kind = next(kind for kind in found.against.pace_kinds if kind.name == one.kind)
+    was, now = (seconds(side.median) if side.median is not None else "none" for side in (one.before, one.after))
+    return Paced(
+        found.sign(one.kind),
+        kind.said,
+        kind.regression,
+        line(one.after.key),
+        was,
+        now,
+        ratio(one.ratio.ratio) if one.ratio else "",
+        interval(one.ratio.low, one.ratio.high) if one.ratio else "",
+        line(one.reason, _LONGEST),
+    )
 
 
 def _notes(against: Against, record: Record) -> tuple[str, ...]:
@@ -172,12 +225,12 @@ def _facts(against: Against, record: Record) -> tuple[Fact, ...]:
     return (
         fact("started", old.started, new.started),
         fact("command", old.command, new.command),
-        fact("results", str(against.held), str(len(record.results))),
+        *([fact("results", str(against.held), str(len(record.results)))] if against.held or record.results else []),
         fact("complete", "no" if against.incomplete else "yes", "yes" if record.complete else "no"),
         *([fact("part", _part(old), _part(new))] if old.shard or new.shard else []),
         fact("lossparity", old.lossparity, new.lossparity),
         fact("suite", old.suite_hash[:12], new.suite_hash[:12]),
-        fact("threshold", old.threshold, new.threshold),
+        *([fact("threshold", old.threshold, new.threshold)] if old.threshold or new.threshold else []),
     )
 
 

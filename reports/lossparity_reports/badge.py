@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from lossparity.record import Record
+from lossparity.record import Record, Speed
 from lossparity_reports.output import put
 from lossparity_reports.particulars import trouble
 from lossparity_reports.summary import FAILING, is_judged
@@ -19,7 +20,10 @@ def write(record: Record, path: Path) -> None:
 
 
 def render(record: Record) -> str:
-    """Return the badge of a record: how many results pass of those judged, how many fail, or why neither is said."""
+    """Return the badge of a record: how many results pass of those judged, how many fail, or why neither is said.
+
+    Of times alone: how many there are, or how many were refused.
+    """
     failing = sum(result.verdict in FAILING for result in record.results)
     judged = sum(map(is_judged, record.results))
     passed = sum(result.verdict == "pass" for result in record.results)
@@ -28,6 +32,8 @@ def render(record: Record) -> str:
         message, color = f"{failing} failing{'' if record.complete else ', incomplete'}", "red"
     elif not record.complete:
         message, color = "incomplete", "lightgrey"
+    elif record.speeds and not record.results:
+        message, color = _timed(record.speeds)
     elif not judged:
         message, color = "nothing judged", "lightgrey"
     elif wrong and record.footer:
@@ -36,3 +42,10 @@ def render(record: Record) -> str:
         message, color = f"{passed} of {judged}", "brightgreen" if passed == judged else "green"
     badge = {"schemaVersion": 1, "label": "lossparity", "message": message, "color": color}
     return json.dumps(badge, indent=1) + "\n"
+
+
+def _timed(speeds: Sequence[Speed]) -> tuple[str, str]:
+    refused, there = sum(bool(one.refused) for one in speeds), sum(one.median is not None for one in speeds)
+    if refused:
+        return f"{refused} times refused", "red"
+    return (f"{there} times", "blue") if there else ("nothing timed", "lightgrey")

@@ -23,6 +23,7 @@ from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
 from lossparity_reports.output import put
 from lossparity_reports.payload import pack
+from lossparity_reports.speed.section import timed
 from lossparity_reports.summary import summarise
 
 __all__ = ["render", "write"]
@@ -31,6 +32,7 @@ _HERE = Path(__file__).parent
 _SCRIPTS = (
     "numbers.js",
     "elements.js",
+    "around.js",
     "payload.js",
     "address.js",
     "change.js",
@@ -42,6 +44,8 @@ _SCRIPTS = (
     "charts.js",
     "start.js",
 )
+# What every page answers to: the button of the theme, and links inside it.
+_AROUND = ("elements.js", "around.js")
 
 
 def write(record: Record, path: Path) -> None:
@@ -58,11 +62,15 @@ def render(record: Record) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = _asset("page.css") + _asset("charts.css")
-    script = "(() => {\n'use strict';\n" + "\n".join(map(_asset, _SCRIPTS)) + "\n})();"
+    speed = timed(record)
+    # Of times alone there is no list of checks, and nothing that draws it.
+    judged = bool(record.results) or not speed.jobs
+    style = _asset("page.css") + _asset("charts.css") + (_asset("speed.css") if speed.jobs else "")
+    scripts = _SCRIPTS if judged else _AROUND
+    script = "(() => {\n'use strict';\n" + "\n".join(map(_asset, scripts)) + "\n})();"
     theme = _asset("theme.js")
     charts = numerics(record)
-    scripts = [_hash(text) for text in (theme, script, charts.script) if text]
+    hashes = [_hash(text) for text in (theme, script, charts.script) if text]
     return environment.get_template("page.html.j2").render(
         record=record,
         summary=summarise(record),
@@ -71,12 +79,14 @@ def render(record: Record) -> str:
         against=section(record),
         choices=tabulate(record.results),
         numerics=charts,
+        speed=speed,
+        judged=judged,
         legend=legend,
         style=Markup(style),
         theme=Markup(theme),
         script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {' '.join(scripts)}",
-        payload=pack(record),
+        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {' '.join(hashes)}",
+        payload=pack(record) if judged else "",
     )
 
 

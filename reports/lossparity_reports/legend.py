@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BASES", "BOUNDS", "GRADES", "KINDS", "ORIGINS", "TIERS", "VERDICTS", "WEAK"]
+__all__ = ["BASES", "BOUNDS", "GRADES", "KINDS", "ORIGINS", "SPEED", "TIERS", "VERDICTS", "WEAK"]
 
 VERDICTS: dict[str, str] = {
     "fail": "beyond every bound, the wrong class (NaN, infinity), shape or format, or not a permitted choice",
@@ -67,3 +67,24 @@ BOUNDS: dict[str, tuple[str, str]] = {
     ),
 }
 """Formats of 32 bits and more (wide), of 16 bits (narrow) -> the arithmetic that the tight and loose bounds model."""
+
+SPEED: dict[str, str] = {
+    "pass": "forward, backward, or both, which is the headline: some kernels compute the gradient in their forward",
+    "time": "the median of the rounds; each is the mean of as many calls as take a while, synchronised, on inputs that "
+    "change from call to call",
+    "first call": "the first call of all in a new process, with what is compiled or loaded for it",
+    "GB/s": "the bytes that the pass has to move at least, each of its arrays once, over the time",
+    "of triad": "that rate as a share of the triad a[i] = b[i] + s c[i] of as many bytes, timed in the same rounds: "
+    "about what this memory gives",
+    "memory": "the most that one call took beyond what was there before it; less than 2 MB cannot be told",
+    "ratio": "the median over the rounds of the time divided by that of the backend it is compared with, in the same "
+    "round; below 1 is less time",
+    "99 % interval": "of that median, by the bootstrap; in the picture a line from end to end, the median as a dot, "
+    "and shaded what counts as the same; the axis is logarithmic, and its ends are above it",
+    "faster, slower": "the whole interval is beyond the margin, and was so again when both were timed once more",
+    "same": "the whole interval is within the margin",
+    "inconclusive": "neither: more rounds or a quieter machine would tell, and it is no pass",
+    "refused": "there is no time, or none that counts: the results of timed calls were wrong, or did not come",
+    "doubts": "what makes a time doubtful: a wide spread, outliers, samples below 1 ms, a drift over the rounds",
+}
+"""Figure of the section Speed -> what it is."""

@@ -32,7 +32,7 @@ class Marks:
     def __init__(self, against: Against) -> None:
         """Take what changed since another record."""
         self.against = against
-        self._kinds = {kind.name: kind for kind in against.kinds}
+        self._kinds = {kind.name: kind for kind in (*against.kinds, *against.pace_kinds)}
 
     def sign(self, kind: str) -> str:
         """Return the sign of one kind of change."""

@@ -17,7 +17,7 @@ from lossparity_reports.commands import Commands
 from lossparity_reports.figures import decimal, short
 from lossparity_reports.legend import VERDICTS
 from lossparity_reports.plain import cut, line, visible
-from lossparity_reports.summary import FAILING
+from lossparity_reports.summary import FAILING, timed
 
 __all__ = ["Trouble", "again", "gravity", "headline", "particulars", "place", "trouble"]
 
@@ -44,10 +44,16 @@ def trouble(record: Record) -> Trouble | None:
     if footer is None or record.broken:
         return Trouble("the run is incomplete", record.broken or "the record has no last line, so the run was cut off")
     verdicts = Counter(result.verdict for result in record.results)
+    refused = [speed for speed in record.speeds if speed.refused]
+    if footer.exit_code and record.speeds and not record.results:
+        told = [timed(record.speeds), *(f"{line(speed.key)}: {line(speed.refused)}" for speed in refused)]
+        told += [f"not timed: {one.what}: {one.reason}" for one in footer.not_tested]
+        return Trouble(f"the timing ended with status {footer.exit_code}", " ".join(told))
     if footer.exit_code == 0 or (footer.exit_code == 1 and any(verdicts[word] for word in FAILING)):
         return None
     reasons = [_STATUS.get(footer.exit_code, "the run did not end well")]
     reasons += [f"{verdicts[word]} {word}" for word in ("stale", "undecided") if verdicts[word]]
+    reasons += [f"{line(speed.key)}, timed: {line(speed.refused)}" for speed in refused]
     reasons += [f"not tested: {one.what}, {one.checks} checks: {one.reason}" for one in footer.not_tested]
     return Trouble(f"the run ended with status {footer.exit_code}", "; ".join(reasons))
 

@@ -8,14 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lossparity.model import Grade, Verdict
-from lossparity.record import Record, Result
+from lossparity.record import Record, Result, Speed
 from lossparity_reports.causes import found
 from lossparity_reports.legend import ORIGINS, VERDICTS, WEAK
+from lossparity_reports.plain import line
 
-__all__ = ["FAILING", "Count", "Summary", "is_judged", "is_weak", "summarise"]
+__all__ = ["FAILING", "Count", "Summary", "is_judged", "is_weak", "summarise", "timed"]
 
 FAILING = frozenset(v.value for v in Verdict if v.failing)
 _ABSENT = frozenset({Verdict.UNSUPPORTED.value, Verdict.UNAVAILABLE.value})
+_PACES = ("faster", "same", "slower", "inconclusive")
 _BLAME = {
     "native": "the framework's own (native)",
     "composed": "composed by our adapter, so not blamed on the framework",
@@ -80,14 +82,47 @@ def summarise(record: Record) -> Summary:
     present = {r.origin for r in results}
     origins = tuple(o for o in ORIGINS if o in present) + tuple(sorted(present - ORIGINS.keys()))
     state = "failing" if failing else "clean" if judged else "empty"
+    sentence, notes = _sentence(verdicts, failing, judged, _causes(record, failing)), _notes(results, judged)
+    if record.speeds:
+        told, compared = timed(record.speeds), _compared(record)
+        sentence, notes = (sentence, (*notes, told, *compared)) if results else (told, compared)
+        refused = any(speed.refused for speed in record.speeds)
+        state = (
+            "failing"
+            if refused
+            else state
+            if results
+            else "clean"
+            if any(speed.median is not None for speed in record.speeds)
+            else "empty"
+        )
     return Summary(
         state=state if record.complete else "incomplete",
-        sentence=_incomplete(record) + _sentence(verdicts, failing, judged, _causes(record, failing)),
+        sentence=_incomplete(record) + sentence,
         blame=_blame([r for r in results if r.verdict in FAILING]),
-        notes=_notes(results, judged),
+        notes=notes,
         warnings=_warnings(record, verdicts),
         origins=origins,
         counts=_counts(results, origins),
+    )
+
+
+def timed(speeds: Sequence[Speed]) -> str:
+    """Say how many times there are, of how many backends, and how many of them do not count."""
+    there = sum(one.median is not None for one in speeds)
+    refused = sum(bool(one.refused) for one in speeds)
+    backends = len({one.backend for one in speeds})
+    return f"{_plural(there, 'time')} of {_plural(backends, 'backend')}, {refused or 'none'} refused."
+
+
+def _compared(record: Record) -> tuple[str, ...]:
+    """Say how the ratios to each backend of comparison came out."""
+    counted: dict[str, Counter[str]] = {}
+    for one in record.ratios:
+        counted.setdefault(one.against, Counter())[one.verdict] += 1
+    return tuple(
+        f"Beside {line(against)}: {', '.join(f'{counts[word]} {word}' for word in _PACES if counts[word])}."
+        for against, counts in counted.items()
     )
 
 

@@ -61,7 +61,7 @@ class Visitor:
         page.on("dialog", self._dismiss)
         context.on("request", self._requested)
         page.goto(what.as_uri() + fragment)
-        if options.get("java_script_enabled", True):
+        if options.get("java_script_enabled", True) and page.locator("#shown").count():
             expect(page.locator("#shown")).not_to_have_text(READING)
         return page
 

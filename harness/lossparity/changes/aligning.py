@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lossparity.errors import UsageError, suggest
 from lossparity.record import Record, Result
 
-__all__ = ["Key", "Pair", "by_backend", "mapping", "paired", "without_path"]
+__all__ = ["Key", "Pair", "backends_of", "by_backend", "mapping", "paired", "without_path"]
 
 Key = tuple[str, str]
 """What is asked of any backend: `case/format` and the quantity."""
@@ -37,9 +37,14 @@ def by_backend(record: Record) -> dict[str, dict[Key, Result]]:
     return found
 
 
+def backends_of(record: Record) -> list[str]:
+    """Return the backends that a record has results or times of, those with results first."""
+    return list(dict.fromkeys([one.backend for one in record.results] + [one.backend for one in record.speeds]))
+
+
 def mapping(texts: Sequence[str], base: Record) -> dict[str, str]:
     """Read OLD=NEW, the names of a backend in BASE and in NEW, each OLD once; UsageError for what is none."""
-    backends, found = {result.backend for result in base.results}, dict[str, str]()
+    backends, found = set(backends_of(base)), dict[str, str]()
     for text in texts:
         # A name may end in a path, which may hold any character.
         places = [place for place, letter in enumerate(text) if letter == "="]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from lossparity.changes.aligning import Key, Pair, by_backend, paired
+from lossparity.changes.aligning import Key, Pair, backends_of, by_backend, paired
 from lossparity.changes.kinds import KINDS, Change, gone, kinds_of
+from lossparity.changes.paces import paces
+from lossparity.marked import Paces
 from lossparity.record import CaseLine, Header, Record, Result
 from lossparity.sameness import same_answer
 
@@ -23,7 +26,7 @@ class Comparison:
     `changes` are by kind and then the worst first; a result is under two kinds where its choice changed too. `pairs`
     are the backends, `compared` how many results both records hold on the same inputs, `unchanged` those without any
     change, and `settings` what differs between the environments of a pair: (before, after) by name, empty where one
-    record does not say it.
+    record does not say it. `paces` is what changed in the times.
     """
 
     base: Record
@@ -33,14 +36,26 @@ class Comparison:
     compared: int
     unchanged: int
     settings: dict[Pair, dict[str, tuple[str, str]]]
+    paces: Paces
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many changes there are of each kind, of times too."""
+        return Counter([one.kind for one in self.changes] + [one.kind for one in self.paces.changes])
 
     def regressions(self, kinds: Collection[str]) -> list[Change]:
         """Return the changes of these kinds."""
         return [change for change in self.changes if change.kind in kinds]
 
     def exit_code(self, kinds: Collection[str]) -> int:
-        """Return 1 for changes of these kinds, 3 where nothing could be compared, 0 otherwise."""
-        return 1 if self.regressions(kinds) else 0 if self.compared else 3
+        """Return 1 for changes of these kinds, 3 where nothing could be compared, 0 otherwise.
+
+        Times of two jobs are `incomparable`.
+        """
+        apart = self.paces.apart and "incomparable" in kinds
+        if apart or any(self.counts[kind] for kind in kinds):
+            return 1
+        return 0 if self.compared or self.paces.compared else 3
 
     @property
     def headers(self) -> dict[str, tuple[str, str]]:
@@ -65,7 +80,7 @@ def compare(base: Record, new: Record, wanted: Mapping[str, str] | None = None) 
     UsageError for a backend that is not there, and for a record that holds a result twice.
     """
     before, after = by_backend(base), by_backend(new)
-    pairs = paired(before, after, wanted or {})
+    pairs = paired(backends_of(base), backends_of(new), wanted or {})
     exact = _exact(base), _exact(new)
     reasons = {one.what: one.reason for one in new.footer.not_tested} if new.footer else {}
     changes: list[Change] = []
@@ -85,7 +100,8 @@ def compare(base: Record, new: Record, wanted: Mapping[str, str] | None = None) 
     places = {kind: place for place, kind in enumerate(KINDS)}
     changes.sort(key=lambda change: (places[change.kind], change.order))
     settings = {pair: dict(_settings(base, new, pair)) for pair in pairs if pair.base and pair.new}
-    return Comparison(base, new, pairs, changes, compared, unchanged, settings)
+    times = paces(base, new, pairs)
+    return Comparison(base, new, pairs, changes, compared, unchanged, settings, times)
 
 
 def _exact(record: Record) -> dict[str, CaseLine]:

@@ -20,10 +20,14 @@ OVER = 0.5
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of change: what is said of so many results, and whether it is a regression unless somebody says else."""
+    """A kind of change: what is said of so many results, and whether it is a regression unless somebody says else.
+
+    `timed`: it is a kind of times, and not of results.
+    """
 
     said: str
     regression: bool = False
+    timed: bool = False
 
 
 KINDS = {
@@ -32,16 +36,20 @@ KINDS = {
     "removed": Kind("removed", regression=True),
     "missing": Kind("missing, for NEW is incomplete", regression=True),
     "weak": Kind("newly weak", regression=True),
+    "refused": Kind("newly refused as timed", regression=True, timed=True),
+    "slower": Kind("slower", regression=True, timed=True),
     "deviating": Kind("deviating now, as declared"),
     "added-failing": Kind("failing, with nothing to compare"),
     "grade": Kind("of a worse grade"),
     "bound": Kind("using more of the bound"),
     "choice": Kind("choosing otherwise"),
     "verdict": Kind("changed otherwise"),
+    "inconclusive": Kind("inconclusive in time", timed=True),
     "incomparable": Kind("no longer comparable"),
     "declared": Kind("failing before, declared now"),
     "better": Kind("of a better grade"),
     "passing": Kind("newly passing"),
+    "faster": Kind("faster", timed=True),
     "added": Kind("added"),
 }
 """Every kind of change by its name, those that weigh most first."""

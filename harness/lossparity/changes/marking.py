@@ -32,7 +32,7 @@ def marked(record: Record, found: Comparison, regressions: Collection[str], base
         header=found.base.header,
         incomplete=_incomplete(found.base),
         held=len(found.base.results),
-        kinds=tuple(Kind(name, kind.said, name in regressions) for name, kind in KINDS.items()),
+        kinds=_kinds(regressions, timed=False),
         changes=tuple(Moved(one.kind, one.before, one.after, one.reason) for one in found.changes),
         scope=frozenset(scope),
         before=before,
@@ -40,8 +40,14 @@ def marked(record: Record, found: Comparison, regressions: Collection[str], base
         unchanged=found.unchanged,
         sides=tuple(Side(pair.base, pair.new, found.settings.get(pair, {})) for pair in found.pairs),
         headers=found.headers,
+        paces=found.paces,
+        pace_kinds=_kinds(regressions, timed=True),
     )
     return Marked(**{one.name: getattr(record, one.name) for one in fields(Record)}, against=against)
+
+
+def _kinds(regressions: Collection[str], *, timed: bool) -> tuple[Kind, ...]:
+    return tuple(Kind(name, kind.said, name in regressions) for name, kind in KINDS.items() if kind.timed == timed)
 
 
 def _incomplete(record: Record) -> str:

@@ -10,6 +10,8 @@ import click
 from lossparity.changes.comparison import Comparison
 from lossparity.changes.kinds import KINDS, Change
 from lossparity.console import wrapped
+from lossparity.marked import Pace, Paces
+from lossparity.quantities import interval, ratio, seconds
 from lossparity.record import Record, Result
 
 __all__ = ["printed"]
@@ -49,28 +51,63 @@ def _lines(found: Comparison, regressions: Collection[str], base: str, new: str)
             yield ""
             yield from _kind(kind, changes, marked=kind in regressions)
     yield ""
-    yield f"{found.compared} results compared, {found.unchanged} of them unchanged"
+    yield from _times(found.paces, regressions)
+    if found.compared or not found.paces.compared:
+        yield f"{found.compared} results compared, {found.unchanged} of them unchanged"
     yield _ending(found, regressions)
 
 
 def _record(side: str, name: str, record: Record) -> Iterator[str]:
-    yield f"{side} {name}: {len(record.results)} results, {record.header.started}"
+    held = [f"{len(record.results)} results"] if record.results or not record.speeds else []
+    held += [f"{len(record.speeds)} times"] if record.speeds else []
+    yield f"{side} {name}: {', '.join(held)}, {record.header.started}"
     if not record.complete:
         why = record.broken or "it has no last line, so the run was stopped"
         yield from wrapped(click.style(f"incomplete: {why}", bold=True), "       ", "     ")
 
 
+def _times(found: Paces, regressions: Collection[str]) -> Iterator[str]:
+    for kind in KINDS:
+        paces = [pace for pace in found.changes if pace.kind == kind]
+        if paces:
+            yield _head(kind, len(paces), marked=kind in regressions)
+            yield from (line for pace in paces[:_MOST] for line in _pace(pace))
+            yield from _more(len(paces))
+            yield ""
+    if found.apart:
+        yield from wrapped(f"{found.apart} times not comparable: {found.reason}", "  ", "")
+    if found.compared:
+        yield f"{found.compared} times compared, {found.unchanged} of them the same"
+
+
+def _pace(pace: Pace) -> Iterator[str]:
+    yield f"  {pace.after.key}"
+    was, now = (seconds(one.median) if one.median is not None else "none" for one in (pace.before, pace.after))
+    by = f": {ratio(pace.ratio.ratio)} ({interval(pace.ratio.low, pace.ratio.high)})" if pace.ratio else ""
+    yield f"    {was} → {now}{by}"
+    if pace.reason:
+        yield from wrapped(textwrap.shorten(pace.reason, _LONGEST, placeholder=" …"), "    ")
+
+
 def _kind(kind: str, changes: list[Change], *, marked: bool) -> Iterator[str]:
-    said = f"{len(changes)} {KINDS[kind].said}"
-    yield click.style(f"{said} (regression)", fg="red") if marked else click.style(said, bold=True)
+    yield _head(kind, len(changes), marked=marked)
     for change in changes[:_MOST]:
         yield f"  {change.key}"
         yield f"    {_moved(change.before, change.after)}"
         message = change.reason or (change.after.message if change.after and kind in _WITH_MESSAGE else "")
         if message:
             yield from wrapped(textwrap.shorten(message, _LONGEST, placeholder=" …"), "    ")
-    if len(changes) > _MOST:
-        yield f"  … and {len(changes) - _MOST} more (--json has all)"
+    yield from _more(len(changes))
+
+
+def _head(kind: str, number: int, *, marked: bool) -> str:
+    said = f"{number} {KINDS[kind].said}"
+    return click.style(f"{said} (regression)", fg="red") if marked else click.style(said, bold=True)
+
+
+def _more(number: int) -> Iterator[str]:
+    if number > _MOST:
+        yield f"  … and {number - _MOST} more (--json has all)"
 
 
 def _moved(before: Result | None, after: Result | None) -> str:
@@ -97,12 +134,9 @@ def _told(result: Result) -> str:
 
 
 def _ending(found: Comparison, regressions: Collection[str]) -> str:
-    counts = {
-        kind: number
-        for kind in KINDS
-        if kind in regressions and (number := sum(change.kind == kind for change in found.changes))
-    }
-    if counts:
-        told = ", ".join(f"{number} {KINDS[kind].said}" for kind, number in counts.items())
-        return click.style(f"regression: {told}", fg="red")
-    return "no regression" if found.compared else "nothing could be compared"
+    counts = {kind: found.counts[kind] for kind in KINDS if kind in regressions and found.counts[kind]}
+    told = [f"{number} {KINDS[kind].said}" for kind, number in counts.items()]
+    told += [f"{found.paces.apart} times not comparable"] if found.paces.apart and "incomparable" in regressions else []
+    if told:
+        return click.style(f"regression: {', '.join(told)}", fg="red")
+    return "no regression" if found.compared or found.paces.compared else "nothing could be compared"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lossparity.changes.aligning import by_backend, without_path
 from lossparity.errors import UsageError
-from lossparity.record import Part, Record, Result, read
+from lossparity.record import Part, Record, Result, Speed, read
 from lossparity.suite import matches
 
 __all__ = ["Scope", "same_part"]
@@ -26,8 +26,8 @@ class Scope:
     backends: Collection[str] = ()
     suites: Collection[str] = ()
 
-    def holds(self, result: Result) -> bool:
-        """Whether a result is compared."""
+    def holds(self, result: Result | Speed) -> bool:
+        """Whether a result, or a time, is compared."""
         return (
             (not self.globs or any(matches(result.case, glob) for glob in self.globs))
             and (not self.formats or result.format in self.formats)
@@ -36,8 +36,12 @@ class Scope:
         )
 
     def of(self, record: Record) -> Record:
-        """Return a record with these results alone."""
-        return replace(record, results=[result for result in record.results if self.holds(result)])
+        """Return a record with these results and times alone."""
+        return replace(
+            record,
+            results=[result for result in record.results if self.holds(result)],
+            speeds=[speed for speed in record.speeds if self.holds(speed)],
+        )
 
     def read(self, path: Path) -> Record:
         """Read these results of a record; UsageError, with the file, where it is none or holds a result twice."""

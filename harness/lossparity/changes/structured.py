@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -10,7 +9,8 @@ import msgspec
 
 from lossparity.changes.comparison import Comparison
 from lossparity.changes.kinds import KINDS, Change
-from lossparity.record import Record, Result
+from lossparity.marked import Pace
+from lossparity.record import Record, Result, Speed
 
 __all__ = ["FORMAT_VERSION", "structured"]
 
@@ -33,7 +33,6 @@ _OF_A_RESULT = (
 
 def structured(found: Comparison, regressions: Collection[str], base: str, new: str) -> str:
     """Return a comparison as one JSON object; arguments as those of `printed`."""
-    counted = Counter(change.kind for change in found.changes)
     told = {
         "format_version": FORMAT_VERSION,
         "base": _record(base, found.base),
@@ -45,8 +44,9 @@ def structured(found: Comparison, regressions: Collection[str], base: str, new: 
         "fail_on": [kind for kind in KINDS if kind in regressions],
         "compared": found.compared,
         "unchanged": found.unchanged,
-        "counts": {kind: counted[kind] for kind in KINDS},
+        "counts": {kind: found.counts[kind] for kind in KINDS},
         "changes": [_change(change, change.kind in regressions) for change in found.changes],
+        "times": _times(found, regressions),
         "exit_code": found.exit_code(regressions),
     }
     return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
@@ -63,6 +63,7 @@ def _record(path: str, record: Record) -> dict[str, Any]:
         "complete": record.complete,
         "broken": record.broken,
         "results": len(record.results),
+        "times": len(record.speeds),
     }
 
 
@@ -75,6 +76,34 @@ def _change(change: Change, regression: bool) -> dict[str, Any]:
         "new": _result(change.after),
         "reason": change.reason,
     }
+
+
+def _times(found: Comparison, regressions: Collection[str]) -> dict[str, Any]:
+    times = found.paces
+    return {
+        "compared": times.compared,
+        "unchanged": times.unchanged,
+        "not_comparable": times.apart,
+        "reason": times.reason,
+        "changes": [_pace(one, one.kind in regressions) for one in times.changes],
+    }
+
+
+def _pace(pace: Pace, regression: bool) -> dict[str, Any]:
+    return {
+        "kind": pace.kind,
+        "regression": regression,
+        "key": pace.after.key,
+        "base": _speed(pace.before),
+        "new": _speed(pace.after),
+        "ratio": msgspec.to_builtins(pace.ratio),
+        "reason": pace.reason,
+    }
+
+
+def _speed(speed: Speed) -> dict[str, Any]:
+    told = ("job", "check", "timed", "backend", "median", "refused")
+    return {name: getattr(speed, name) for name in told}
 
 
 def _result(result: Result | None) -> dict[str, Any] | None:

@@ -30,6 +30,8 @@ from lossparity.cli.steps import page, spare
 def merge(records: tuple[Path, ...], output: Path, versioned: bool, html: Path | None) -> None:
     """Join records of one suite: the shards of a run, runs of several backends, or of several versions of them.
 
+    Times of any cases may come with them; jobs stay apart.
+
     One of which a shard is missing is incomplete, and ends with 3.
     """
     from lossparity import console, record
@@ -41,7 +43,12 @@ def merge(records: tuple[Path, ...], output: Path, versioned: bool, html: Path |
     merged = joined(told_apart(read) if versioned else read)
     with record.Writer(output) as writer:
         merged.write(writer)
-    click.echo(console.summary(merged.summary))
+    times = merged.timed
+    if merged.results or not times.speeds:
+        click.echo(console.summary(merged.summary))
+    if times.speeds:
+        jobs = f"{len(times.jobs)} job{'s' * (len(times.jobs) != 1)}"
+        click.echo(f"{len(times.speeds)} times of {jobs}; those of two jobs are never compared")
     for note in merged.notes:
         click.echo(f"lossparity: {note}", err=True)
     click.echo(f"record: {output}")

@@ -108,8 +108,8 @@ fail_on = click.option(
     "--fail-on",
     metavar="KIND,…",
     shell_complete=completing.changes,
-    help="The kinds of changes that make the exit status 1 (default: failing,unjudged,removed,missing,weak); the word "
-    "default stands for these, none for none.",
+    help="The kinds of changes that make the exit status 1 (default: "
+    "failing,unjudged,removed,missing,weak,refused,slower); the word default stands for these, none for none.",
 )
 grade = click.option(
     "--min-grade",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lossparity.console import wrapped
-from lossparity.record import Interval, Ratio, Record, Speed
+from lossparity.quantities import bandwidth, bytes_of, interval, seconds
+from lossparity.quantities import ratio as times
+from lossparity.record import Ratio, Record, Speed
 
-__all__ = ["bandwidth", "bytes_of", "seconds", "text"]
+__all__ = ["text"]
 
 _HEAD = ("backend", "pass", "time", "first call", "GB/s", "of triad", "memory", "ratio", "99 % interval", "")
 _LEFT = (0, 1, 9)
-_SMALL = 2_000_000  # bytes: the resident memory of a process cannot be told closer
 
 
 def text(record: Record) -> str:
@@ -59,8 +60,8 @@ def _row(speed: Speed, ratio: Ratio | None, limit: float | None) -> tuple[str, .
         bandwidth(rate),
         f"{rate / limit:.0%}" if limit else "",
         bytes_of(speed.peak),
-        f"{ratio.first.ratio:.2f}" if ratio else "",
-        interval(ratio.first) if ratio else "",
+        times(ratio.first.ratio) if ratio else "",
+        interval(ratio.first.low, ratio.first.high) if ratio else "",
         ratio.verdict if ratio else "",
     )
 
@@ -72,32 +73,3 @@ def _columns(rows: Sequence[Sequence[str]]) -> Iterable[str]:
             cell.ljust(n) if i in _LEFT else cell.rjust(n) for i, (cell, n) in enumerate(zip(row, widths, strict=True))
         )
         yield f"  {'  '.join(cells)}".rstrip()
-
-
-def seconds(value: float) -> str:
-    """Write a time in three digits."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if value >= size:
-            return f"{_three(value / size)} {unit}"
-    return f"{_three(value / 1e-9)} ns"
-
-
-def bandwidth(rate: float) -> str:
-    """Write bytes a second in units of 10^9."""
-    return _three(rate / 1e9)
-
-
-def bytes_of(number: int | None) -> str:
-    """Write a number of bytes, where it can be told."""
-    if number is None:
-        return "?"
-    return "< 2 MB" if number < _SMALL else f"{_three(number / 1e6)} MB"
-
-
-def interval(found: Interval) -> str:
-    """Write an interval."""
-    return f"{found.low:.2f} to {found.high:.2f}"
-
-
-def _three(value: float) -> str:
-    return f"{value:.{max(0, 2 - len(str(int(value))) + 1)}f}" if value < 1000 else f"{value:.0f}"

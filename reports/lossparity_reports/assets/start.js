@@ -1,21 +1,4 @@
 // Putting it together: the payload is read, then the address decides what is shown.
-const THEMES = ['auto', 'light', 'dark'];
-
-function showTheme() {
-  byId('theme').textContent = 'Theme: ' + (document.documentElement.dataset.theme || 'auto');
-}
-
-function nextTheme() {
-  const root = document.documentElement;
-  const next = THEMES[(THEMES.indexOf(root.dataset.theme || 'auto') + 1) % THEMES.length];
-  if (next === 'auto') delete root.dataset.theme;
-  else root.dataset.theme = next;
-  try {
-    localStorage.setItem('lossparity-theme', next);
-  } catch { /* storage is off: it lasts as long as the page */ }
-  showTheme();
-}
-
 function foldMatrix() {
   const buttons = [...document.querySelectorAll('#matrix .fold')];
   const set = (button, open) => {
@@ -34,14 +17,6 @@ function foldMatrix() {
     all.textContent = open ? 'Hide all clauses' : 'Show all clauses';
     buttons.forEach(button => set(button, open));
   });
-}
-
-function jump(event) { // inside the page, and without losing the filter that the address holds
-  const target = byId(event.target.hash.slice(1));
-  event.preventDefault();
-  target.tabIndex = -1;
-  target.scrollIntoView();
-  target.focus({ preventScroll: true });
 }
 
 function run(data) {
@@ -155,9 +130,6 @@ function run(data) {
   show(true);
 }
 
-showTheme();
-byId('theme').addEventListener('click', nextTheme);
-for (const link of document.querySelectorAll('a.jump')) link.addEventListener('click', jump);
 foldMatrix();
 listenToCopies();
 makeCharts();

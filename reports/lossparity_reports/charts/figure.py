@@ -14,8 +14,9 @@ __all__ = ["SERIES", "Cell", "Figure", "Series", "formats_of", "scale_of", "styl
 
 # Vega hands colours through as they are, so that the page's own variables, and with them its themes, decide them.
 _DASHES = ([1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [1, 3], [12, 3], [4, 4], [6, 2, 1, 2, 1, 2])
+_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left", "triangle-right")
 SERIES = len(_DASHES)
-"""How many colours, and how many dashes, there are; their least common repetition is longer than any run."""
+"""How many colours, dashes and shapes there are of each; their least common repetition is longer than any run."""
 
 _CONFIG: dict[str, Any] = {
     "aria": False,
@@ -92,10 +93,11 @@ def formats_of(names: Sequence[str]) -> list[str]:
 
 
 def scale_of(names: Sequence[str], kind: str) -> dict[str, Any]:
-    """Return the scale that gives names their colours (`color`) or dashes (`dash`), in their order."""
+    """Return the scale that gives names their colours (`color`), dashes (`dash`) or shapes (`shape`), in order."""
     every = range(len(names))
-    # The dashes move on by one when the colours begin again, so that no two of 64 names look the same.
+    # Dashes and shapes move on by one when the colours begin again, so that no two of 64 names look the same.
+    other: Sequence[Any] = _SHAPES if kind == "shape" else _DASHES
     looks: list[Any] = [
-        _DASHES[(n + n // SERIES) % SERIES] if kind == "dash" else f"var(--c{n % SERIES})" for n in every
+        f"var(--c{n % SERIES})" if kind == "color" else other[(n + n // SERIES) % SERIES] for n in every
     ]
     return {"domain": list(names), "range": looks}
