@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +18,20 @@ import lossparity.speed.bench as job
 from lossparity.errors import UsageError
 from lossparity.formats import Array
 from lossparity.model import Backend, Case, Produced, Recipe
-from lossparity.ratios import SAME, SLOWER
-from lossparity.record import Footer, Record, Speed, Writer, read
+from lossparity.ratios import INCONCLUSIVE, SAME, SLOWER, paired
+from lossparity.record import Footer, Record, Speed, Writer, decode, encode, read
 from lossparity.registry import registered
 from lossparity.speed import export, table
 from lossparity.speed.bench import Bench, bench
+from lossparity.speed.job import Timing
+from lossparity.speed.participant import Participant
 from lossparity.speed.rounds import Limits
 from lossparity.speed.traffic import Caches, moved, regime, working_set
 from lossparity.speed.triad import Triad
 from lossparity.speed.verified import Verifier
 from lossparity.suite import built_in, load
 from lossparity.target import Target
+from lossparity.workers import Worker
 
 MINE = Path(hasty.__file__).parent
 FEW = Limits(6, 5, 60.0)
@@ -127,6 +131,15 @@ def test_what_differs_is_seen_twice(timed: Callable[..., Done]) -> None:
     (ratio,) = done.record.ratios
     assert ratio.verdict == SLOWER
     assert ratio.again is not None and ratio.again.low > 1.5 and ratio.first.low > 1.5
+
+
+def test_a_second_look_without_rounds_leaves_no_interval_and_no_verdict() -> None:
+    one, other = (Participant(Backend("numpy", name), Worker("", "cpu")) for name in ("a", "b"))
+    timing = Timing("j", CASE, "float32", ["forward"], one.backend, FEW, 0.03, 1, random.Random(0), lambda _: None)
+    timing.speeds[other, "forward"] = Speed("j", "c@numpy.b", "forward", "c", "softmax", "numpy.b", "float32", [1, 2])
+    line = timing._line((other, "forward"), (one, "forward"), paired([2.0] * 6, [1.0] * 6), paired([], []))
+    assert (line.verdict, line.again) == (INCONCLUSIVE, None)
+    assert decode(encode(line)) == line
 
 
 def test_what_does_not_differ_is_not_timed_again(timed: Callable[..., Done]) -> None:

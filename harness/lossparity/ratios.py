@@ -7,6 +7,7 @@ Chapman & Hall 1993, chapter 13: percentiles).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,10 +43,10 @@ def paired(ours: Sequence[float], theirs: Sequence[float], margin: float = MARGI
     """Compare the times of two backends, round by round; a ratio above 1 says that ours is slower.
 
     It is slower, or faster, only where the whole interval is beyond the margin, and the same only where the whole
-    interval is within it. With fewer than `LEAST` rounds nothing is concluded.
+    interval is within it. With fewer than `LEAST` rounds nothing is concluded, and without any the ratio is NaN.
     """
     ratios = np.log(np.asarray(ours, dtype=np.float64) / np.asarray(theirs, dtype=np.float64))
-    middle = float(np.exp(np.median(ratios)))
+    middle = float(np.exp(np.median(ratios))) if ratios.size else math.nan
     if ratios.size < LEAST:
         return Ratio(middle, 0.0, float("inf"), INCONCLUSIVE)
     drawn = np.random.RandomState(0).randint(0, ratios.size, size=(_RESAMPLES, ratios.size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -184,6 +185,7 @@ class Timing:
         verdict = first.verdict
         if again is not None and again.verdict != verdict:
             verdict = INCONCLUSIVE
-        second = None if again is None else Interval(again.ratio, again.low, again.high)
+        known = again is not None and math.isfinite(again.high)  # it has no interval where a process was lost meanwhile
+        second = Interval(again.ratio, again.low, again.high) if again is not None and known else None
         speed, interval = self.speeds[key], Interval(first.ratio, first.low, first.high)
         return RatioLine(self.id, speed.check, speed.timed, str(base[0].backend), verdict, interval, second)
