@@ -79,7 +79,7 @@ def timed(trials: int) -> Record:
     entries = {f"numpy.{name}": replace(numpy, adapter=adapter) for name, adapter in ADAPTERS.items()}
     backends = [Backend("numpy", name) for name in ADAPTERS]
     cases = [replace(CASE, id=f"trial/{n}") for n in range(trials)]
-    plan = Bench(backends, cases, backends[0], passes=["forward"], limits=Limits(40, 7, 20.0))
+    plan = Bench(backends, cases, backends[0], passes=["forward"], limits=Limits(60, 7, 20.0))
     began = time.monotonic()
 
     def told(done: int, total: int, doing: str, left: float | None) -> None:

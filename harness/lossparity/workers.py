@@ -218,7 +218,6 @@ class Worker:
             return wire.read(self._pipe)  # type: ignore[arg-type]
         except (EOFError, OSError, WireError, _Silence) as error:
             cause, last = self._end(error, self.timeout)
-            self._ready = False
             raise WorkerStopped(f"{cause}: {last}" if last else cause) from None
 
     def stop(self, reason: str) -> None:
@@ -247,6 +246,7 @@ class Worker:
         os.close(self._pipe.source)
         self._errors.close()
         self._process = self._pipe = self._errors = None
+        self._ready = False  # whoever asks once more starts it again
 
     def _receive(self, seconds: float) -> tuple[dict[str, Any], Any]:
         assert self._pipe is not None
@@ -258,7 +258,6 @@ class Worker:
         if deaths and deaths[-1] != cause:
             deaths.clear()
         deaths.append(cause)
-        self._ready = False
 
     def _end(self, error: Exception, seconds: float) -> tuple[str, str]:
         """Say how the child ended, by signal or exit status, and its last words on this request."""

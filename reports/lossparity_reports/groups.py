@@ -13,6 +13,7 @@ from lossparity.record import CaseLine, Record, Result
 from lossparity_reports.address import address
 from lossparity_reports.causes import Found, found
 from lossparity_reports.commands import Commands
+from lossparity_reports.examples import bound, inputs, numbers
 from lossparity_reports.figures import decimal, short
 from lossparity_reports.summary import FAILING, is_weak
 
@@ -27,7 +28,7 @@ class Group:
 
     Of a cause, `near` is how near the explanation comes to that one in ulp, `advice` what judges by its convention, and
     `shared` whether the framework's own function fails at all of them too. `command` repeats the simplest failure, and
-    `said` is what was said of it.
+    `said` is what was said of it; `inputs`, `numbers` and `bound` are of `lossparity_reports.examples`.
     """
 
     name: str
@@ -45,6 +46,9 @@ class Group:
     example_key: str = ""
     command: str = ""
     said: str = ""
+    inputs: str = ""
+    numbers: str = ""
+    bound: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,19 @@ def gather(record: Record) -> Groups:
         return tuple(sorted(groups, key=lambda g: (*_blame(g), -g.count)))
 
     plain = {(case.id, case.format) for case in record.cases if not case.how}
+    cases = {(case.id, case.format): case for case in record.cases}
     commands = Commands.of(record)
 
     def repeated(group: Group, example: Result) -> Group:
         script = commands.script(example) if (example.case, example.format) in plain else ""
-        return replace(group, command=script or commands.again(example))
+        fails = example.verdict in FAILING
+        return replace(
+            group,
+            command=script or commands.again(example),
+            inputs=inputs(cases.get((example.case, example.format))),
+            numbers=numbers(example) if fails else "",
+            bound=bound(example) if fails else "",
+        )
 
     known = found(record)
     by_key = {r.key: r for r in results}

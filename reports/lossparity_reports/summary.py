@@ -162,8 +162,11 @@ def _blame(failures: Sequence[Result]) -> tuple[str, ...]:
         backends = Counter(r.backend for r in failures if r.origin == origin)
         who = ", ".join(f"{name} {count}" for name, count in backends.most_common())
         apis = dict.fromkeys(r.api for r in failures if r.origin == origin and r.api)
-        named = f", {next(iter(apis))}, and nobody else's" if origin == "target" and len(apis) == 1 else ""
-        lines.append(f"{who}: {_BLAME.get(origin, origin)}{named}.")
+        if origin == "target" and len(apis) == 1:
+            every = "All failures are" if len(failures) == sum(backends.values()) else f"{who}:"
+            lines.append(f"{every} of your function, {next(iter(apis))}; none is of the framework's own.")
+            continue
+        lines.append(f"{who}: {_BLAME.get(origin, origin)}.")
     return tuple(lines)
 
 

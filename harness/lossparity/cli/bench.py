@@ -52,7 +52,7 @@ def _count(least: int) -> click.ParamType[int]:
     type=options.named("pass", "both", "forward", "backward"),
     help="Only this pass; repeatable.",
 )
-@click.option("--rounds", default=40, show_default=True, type=_count(5), help="Rounds of a case at most.")
+@click.option("--rounds", default=60, show_default=True, type=_count(5), help="Rounds of a case at most.")
 @click.option("--seconds", default=20.0, show_default=True, help="Time for the rounds of a case.")
 @click.option("--threads", default=1, show_default=True, type=_count(1), help="Threads that a framework may use.")
 @click.option(

@@ -62,7 +62,7 @@ class Bench:
     against: Backend
     formats: Sequence[str] = ()
     passes: Sequence[str] = PASSES
-    limits: Limits = field(default_factory=lambda: Limits(40, 7, 20.0))
+    limits: Limits = field(default_factory=lambda: Limits(60, 7, 20.0))
     threads: int = 1
     allocator: str = "system"
     margin: float = MARGIN

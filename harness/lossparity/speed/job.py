@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,16 +168,25 @@ class Timing:
         return [self._line(key, base, ratio, again.get(key)) for key, (base, ratio) in found.items()]
 
     def _again(self, differing: Mapping[Key, tuple[Key, Ratio]], memory: Memory) -> dict[Key, Ratio]:
-        """Time once more those that differ: first those where it is not clear, in as many rounds as before."""
+        """Time once more those that differ: first those where it is not clear, in new processes and as many rounds."""
         seen: dict[Key, Ratio] = {}
         clear = {key for key, (_, one) in differing.items() if one.low > _CLEAR or one.high < 1 / _CLEAR}
         fewest = Limits(self.limits.least, self.limits.least, 0.0)
         for some, limits in ((differing.keys() - clear, self.limits), (clear, fewest)):
             keys = list(dict.fromkeys(k for key in self.speeds if key in some for k in (key, differing[key][0])))
             if keys:
+                if limits is self.limits:
+                    self._anew(dict.fromkeys(one for one, _ in keys))
                 rounds = go(keys, memory, limits, self.dice, self._once_more)
                 seen |= {key: rounds.ratio(key, differing[key][0], self.margin) for key in some}
         return seen
+
+    def _anew(self, participants: Iterable[Participant]) -> None:
+        """Start processes again: where arrays lie makes a difference of some percent, and it lasts as long as they."""
+        for one in participants:
+            self.doing(f"a new process of {one.backend}")
+            with suppress(NotOffered, Refused):  # it has no rounds then, and the pair no verdict
+                one.anew()
 
     def _once_more(self, number: int) -> None:
         self.doing(f"what differs once more, round {number}")

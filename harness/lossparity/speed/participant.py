@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ class Participant:
     backend: Backend
     worker: Worker
     calls: dict[str, int] = field(default_factory=dict)
+    _prepared: tuple[Request, list[str]] | None = None
 
     @property
     def flushed(self) -> bool:
@@ -41,18 +43,31 @@ class Participant:
 
     def prepare(self, request: Request, passes: list[str]) -> dict[str, Any]:
         """Make the first calls; return their seconds under `first`, with `api` and `origin`."""
+        self._prepared = request, passes
         done: dict[str, Any] = self._done(wire.pack_request(request, timing="prepare", passes=passes))
         self.calls = {name: int(number) for name, number in done["calls"].items()}
         return done
 
+    def anew(self) -> None:
+        """Prepare the same in a new process, whose arrays lie elsewhere; NotOffered or Refused where that fails."""
+        assert self._prepared is not None
+        self.calls = {}
+        self.worker.close()
+        self.prepare(*self._prepared)
+
+    def _calls(self, timed: str) -> int:
+        if timed not in self.calls:
+            raise Refused("its process was lost")
+        return self.calls[timed]
+
     def sample(self, timed: str, scale: float) -> float:
         """Return the seconds that a call of a pass took in one sample, on inputs times a power of two."""
-        calls = self.calls[timed]
+        calls = self._calls(timed)
         return float(self._do("sample", name=timed, scale=scale, calls=calls)) / calls
 
     def cold(self, timed: str, scale: float) -> float | None:
         """Return the seconds of a call that finds the device's caches empty; none where these are no device's own."""
-        calls = self.calls[timed]
+        calls = self._calls(timed)
         taken = self._do("cold", name=timed, scale=scale, calls=calls)
         return None if taken is None else float(taken) / calls
 
@@ -76,9 +91,11 @@ class Participant:
 
     def release(self) -> None:
         """Let go of the inputs, where its process is alive."""
+        self._prepared = None
         if self.calls:
             self.calls = {}
-            self._do("release")
+            with suppress(Refused):
+                self._do("release")
 
     def _do(self, command: str, **given: Any) -> Any:
         return self._done(wire.encode({"timing": command, "given": given}, {}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 from lossparity import floating
 from lossparity.errors import LossparityError, UsageError
@@ -134,8 +134,7 @@ class Singly:
         if self._prepared is not None:
             one, _ = self._prepared
             self._prepared = None
-            with suppress(Refused):  # with its process its inputs are gone too
-                one.release()
+            one.release()
 
 
 def _unheard(_: str) -> None:
