@@ -1,6 +1,6 @@
 """How often `lossparity bench` is wrong: the same function against itself, and against itself made a tenth slower.
 
-    PYTHONPATH=tests python benchmarks/speed.py [--trials N] [--hogs N]
+    PYTHONPATH=tests python benchmarks/speed.py [--trials N] [--hogs N] [--allocator NAME]
 
 Every trial is one case of a job, timed as `lossparity bench` does it: rounds in random order, intervals, and what
 differs seen twice. Three backends take part, whose code is the same (tests/hasty.py): `honest` is what the others are
@@ -28,10 +28,10 @@ from unittest import mock
 import hasty
 import lossparity.speed.bench as job
 from lossparity.model import Backend, Case, Recipe
-from lossparity.ratios import FASTER, INCONCLUSIVE, SAME, SLOWER
+from lossparity.ratios import FASTER, INCONCLUSIVE, LEAST, SAME, SLOWER
 from lossparity.record import Record, Writer, read
 from lossparity.registry import registered
-from lossparity.speed.bench import Bench, bench
+from lossparity.speed.bench import ALLOCATORS, Bench, bench
 from lossparity.speed.rounds import Limits
 
 CASE = Case(
@@ -73,13 +73,13 @@ def hogs(number: int) -> Iterator[None]:
             one.join()
 
 
-def timed(trials: int) -> Record:
+def timed(trials: int, allocator: str) -> Record:
     """Run a job of so many trials and return its record."""
     numpy = registered()["numpy"]
     entries = {f"numpy.{name}": replace(numpy, adapter=adapter) for name, adapter in ADAPTERS.items()}
     backends = [Backend("numpy", name) for name in ADAPTERS]
     cases = [replace(CASE, id=f"trial/{n}") for n in range(trials)]
-    plan = Bench(backends, cases, backends[0], passes=["forward"], limits=Limits(60, 7, 20.0))
+    plan = Bench(backends, cases, backends[0], passes=["forward"], limits=Limits(60, LEAST, 20.0), allocator=allocator)
     began = time.monotonic()
 
     def told(done: int, total: int, doing: str, left: float | None) -> None:
@@ -99,19 +99,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=80)
     parser.add_argument("--hogs", type=int, default=0)
+    parser.add_argument("--allocator", choices=sorted(ALLOCATORS), default="system")
     given = parser.parse_args()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(hasty.__file__).parent), os.environ.get("PYTHONPATH", "")])
     with hogs(given.hogs):
-        record = timed(given.trials)
+        record = timed(given.trials, given.allocator)
     print(f"{given.trials} trials, {given.hogs} hogs, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} after")
-    print(f"{'':10}{SLOWER:>9}{FASTER:>9}{SAME:>9}{INCONCLUSIVE:>14}   median ratio")
+    print(f"{'':10}{SLOWER:>9}{FASTER:>9}{SAME:>9}{INCONCLUSIVE:>14}   median ratio   median interval")
     counts: dict[str, Counter[str]] = {}
     for name in ("again", "slower"):
         found = [one for one in record.ratios if one.check.endswith(f".{name}")]
         counts[name] = Counter(one.verdict for one in found)
         ratios = sorted(one.first.ratio for one in found)
+        widths = sorted(one.first.high / one.first.low - 1 for one in found)
         said = "".join(f"{counts[name][v]:>{w}}" for v, w in ((SLOWER, 9), (FASTER, 9), (SAME, 9), (INCONCLUSIVE, 14)))
-        print(f"{name:10}{said}   {ratios[len(ratios) // 2]:.3f}")
+        print(f"{name:10}{said}   {ratios[len(ratios) // 2]:.3f}{widths[len(widths) // 2]:>18.1%}")
     refused = [one for one in record.speeds if one.refused]
     print(f"{len(refused)} refused", *(f"  {one.check}: {one.refused}" for one in refused), sep="\n")
     false = counts["again"][SLOWER] + counts["again"][FASTER]

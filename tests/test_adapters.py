@@ -519,9 +519,10 @@ def test_cuda_is_timed_by_its_events_with_its_cache_emptied_where_that_is_asked_
     assert adapter.device_clock(lambda: asked.append("never"), False) is None and not asked
     monkeypatch.setattr(adapter, "_device", torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _device: asked.append("waited"))
     monkeypatch.setattr(adapter, "_over", type("Over", (), {"zero_": lambda _self: asked.append("emptied")})())
     assert adapter.device_clock(lambda: asked.append("work"), False) == (0.0025, None)
     assert asked == ["record", "work", "record", "synchronize"]
     asked.clear()
     adapter.device_clock(lambda: asked.append("work"), True)
-    assert asked == ["emptied", "record", "work", "record", "synchronize"]
+    assert asked == ["emptied", "waited", "record", "work", "record", "synchronize"]

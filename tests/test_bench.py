@@ -48,7 +48,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def bench(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["bench", "--cases", "mine.yaml", "--rounds", "5", "--seconds", "1", *arguments])
+    return CliRunner().invoke(main, ["bench", "--cases", "mine.yaml", "--rounds", "8", "--seconds", "1", *arguments])
 
 
 def test_it_prints_a_table_and_leaves_a_record_a_page_and_json(here: Path) -> None:

@@ -174,7 +174,7 @@ def test_several_processes_are_refused(timed: Pytest) -> None:
 def test_the_times_of_bench_are_read_by_pytest_benchmark_beside_those_of_pytest(timed: Pytest, tmp_path: Path) -> None:
     assert timed(*suite(*QUICK, "--benchmark-json=pytest.json")).status == 0
     main = ["-c", "from lossparity.cli import main; main()", "bench", "-b", "numpy", "--cases", "quick.yaml"]
-    bench = [*main, "--rounds", "5", "--seconds", "0.1", "--json", "bench.json"]
+    bench = [*main, "--rounds", "8", "--seconds", "0.1", "--json", "bench.json"]
     compare = ["-m", "pytest_benchmark", "compare", "bench.json", "pytest.json", "--columns=median,rounds,iterations"]
     alone = {name: value for name, value in os.environ.items() if name != "PYTEST_XDIST_WORKER"}
     for words in (bench, compare):

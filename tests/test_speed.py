@@ -34,7 +34,7 @@ from lossparity.target import Target
 from lossparity.workers import Worker
 
 MINE = Path(hasty.__file__).parent
-FEW = Limits(6, 5, 60.0)
+FEW = Limits(9, 8, 60.0)
 
 CASE = Case(
     id="speed/small",
@@ -137,7 +137,7 @@ def test_a_second_look_without_rounds_leaves_no_interval_and_no_verdict() -> Non
     one, other = (Participant(Backend("numpy", name), Worker("", "cpu")) for name in ("a", "b"))
     timing = Timing("j", CASE, "float32", ["forward"], one.backend, FEW, 0.03, 1, random.Random(0), lambda _: None)
     timing.speeds[other, "forward"] = Speed("j", "c@numpy.b", "forward", "c", "softmax", "numpy.b", "float32", [1, 2])
-    line = timing._line((other, "forward"), (one, "forward"), paired([2.0] * 6, [1.0] * 6), paired([], []))
+    line = timing._line((other, "forward"), (one, "forward"), paired([2.0] * 9, [1.0] * 9), paired([], []))
     assert (line.verdict, line.again) == (INCONCLUSIVE, None)
     assert decode(encode(line)) == line
 
@@ -219,13 +219,19 @@ def test_what_has_to_be_moved_is_every_array_once() -> None:
     n, k = 128, 1000
     mean, none = {"reduction": "mean"}, {"reduction": "none"}
     whole = n * k * 4
-    assert moved("cross_entropy", "forward", (n, k), "float32", mean) == whole + 8 * n + 4
-    assert moved("cross_entropy", "both", (n, k), "float32", none) == 2 * whole + 8 * n + 8 * n
-    assert moved("softmax", "forward", (n, k), "bfloat16", {}) == whole
-    assert moved("softmax", "backward", (n, k), "float32", {}) == 3 * whole
-    assert moved("softmax", "both", (n, k), "float32", {}) == 4 * whole
-    assert moved("nll_loss", "forward", (n, k), "float32", mean) == 4 * n + 8 * n + 4
-    assert moved("nll_loss", "backward", (n, k), "float32", mean) == whole + 8 * n + 4
+    logits = {"logits": Array.of(np.zeros((n, k)), "float32")}
+    target = {"target": Array("int64", np.zeros(n, dtype=np.int64))}
+    weight = {"weight": Array.of(np.ones(k), "float32")}
+    half = {"logits": Array.of(np.zeros((n, k)), "bfloat16")}
+    assert moved("cross_entropy", "forward", logits | target, mean) == whole + 8 * n + 4
+    assert moved("cross_entropy", "forward", logits | target | weight, mean) == whole + 8 * n + 4 * k + 4
+    assert moved("cross_entropy", "forward", logits | {"target": logits["logits"]}, mean) == 2 * whole + 4
+    assert moved("cross_entropy", "both", logits | target, none) == 2 * whole + 8 * n + 8 * n
+    assert moved("softmax", "forward", half, {}) == whole
+    assert moved("softmax", "backward", logits, {}) == 3 * whole
+    assert moved("softmax", "both", logits, {}) == 4 * whole
+    assert moved("nll_loss", "forward", logits | target, mean) == 4 * n + 8 * n + 4
+    assert moved("nll_loss", "backward", logits | target, mean) == whole + 8 * n + 4
 
 
 def test_the_regime_is_where_logits_and_gradient_fit(monkeypatch: pytest.MonkeyPatch) -> None:

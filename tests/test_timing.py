@@ -58,7 +58,7 @@ def test_every_pass_has_a_first_call_and_so_many_calls_that_a_sample_can_be_time
     assert set(done["first"]) == set(done["calls"]) == set(PASSES)
     assert all(seconds > 0 for seconds in done["first"].values())
     for name, calls in done["calls"].items():
-        assert made.sample(name, 1.0, calls) > timing._TARGET / 10, name
+        assert calls * made.sample(name, 1.0, calls) > timing._TARGET / 10, name
     assert (done["api"], done["origin"]) == ("numpy.exp, numpy.log, numpy.sum", "composed")
     gc.unfreeze()
 
@@ -139,9 +139,9 @@ class Device(hasty.Honest):
 @pytest.mark.parametrize("name", PASSES)
 def test_where_a_device_has_a_clock_that_is_what_counts(name: str) -> None:
     made = timed(Device, request(4, 9))
-    assert made.sample(name, 1.0, 5, keep=True) == 5.0
+    assert made.sample(name, 1.0, 5, keep=True) == 1.0
     assert isinstance(made.results(), Produced)
-    assert made.cold(name, 1.0, 5) == 15.0
+    assert made.cold(name, 1.0, 5) == 3.0
     assert timed(hasty.Honest, request(4, 9)).cold(name, 1.0, 5) is None
 
 
@@ -169,5 +169,5 @@ def test_the_memory_of_some_work_is_what_it_takes_at_most() -> None:
 def test_memory_is_that_of_one_call() -> None:
     made = timed(Numpy, request(2048, 2000))
     logits = 2048 * 2000 * 4
-    taken = made.memory("both")
+    taken = made.memory("both", host=True)
     assert taken is None or logits < taken < 8 * logits

@@ -34,6 +34,8 @@ class TensorFlow:
             raise Unsupported(f"TensorFlow is judged on cpu and gpu, not on {device!r}")
         if not tf.config.list_physical_devices(device.upper()):
             raise Unsupported("this TensorFlow sees no GPU")
+        if device == "cpu":
+            tf.config.set_visible_devices([], "GPU")  # eager operations would go there of themselves
         self._device = f"/{device.upper()}:0"
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
@@ -88,14 +90,17 @@ class TensorFlow:
     def passes(self, function: Callable[..., Any], rest: tuple[Any, ...], keywords: Mapping[str, Any]) -> Passes:
         """Return what is timed of a function under XLA: the value, its gradient on a tape, and both in one program."""
 
-        def whole(x: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor]:
-            value, pullback = self.vjp(function, x, rest, keywords)
+        def both(x: Tensor, given: tuple[Any, ...], upstream: Tensor) -> tuple[Tensor, Tensor]:
+            value, pullback = self.vjp(function, x, given, keywords)
             return value, pullback(upstream)
+
+        # What it closed over would be constants to the compiler.
+        whole = tf.function(both, jit_compile=True, reduce_retracing=False)
 
         return Passes(
             lambda x: function(x, *rest, **keywords),
             lambda x: self.vjp(function, x, rest, keywords),
-            tf.function(whole, jit_compile=True, reduce_retracing=False),
+            lambda x, upstream: whole(x, rest, upstream),
         )
 
     def compiler(self) -> str:

@@ -121,6 +121,7 @@ class Torch:
                 size = 2 * torch.cuda.get_device_properties(self._device).L2_cache_size
                 self._over = torch.empty(size, dtype=torch.uint8, device=self._device)
             self._over.zero_()
+            torch.cuda.synchronize(self._device)
         began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         began.record()
         result = work()

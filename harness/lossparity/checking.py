@@ -23,7 +23,7 @@ from lossparity.runner import Run, run
 from lossparity.spec import OPERATIONS
 from lossparity.target import Target
 
-__all__ = ["LEAST_COVERAGE", "Checked", "Wanted", "check", "plan"]
+__all__ = ["LEAST_COVERAGE", "Checked", "Wanted", "backends_of", "check", "plan"]
 
 SECONDS = 60.0
 """The time limit of one check, unless asked for otherwise."""
@@ -154,7 +154,7 @@ def plan(wanted: Wanted) -> Run:
         raise UsageError(
             f"no selected case is about {target.operation}", hint="leave out --case, or choose --operation"
         )
-    backends = _backends(framework, wanted.device, wanted.mode)
+    backends = backends_of(framework, wanted.device, wanted.mode)
     if wanted.mode == "compiled" and not any(case.compiled for case in chosen):
         raise UsageError(
             "no selected case is tagged `compiled: true`", hint="compiled modes run only these; leave out --case"
@@ -182,7 +182,8 @@ def plan(wanted: Wanted) -> Run:
     )
 
 
-def _backends(framework: str, device: str, mode: str) -> list[Backend]:
+def backends_of(framework: str, device: str, mode: str) -> list[Backend]:
+    """Return the backends of a user's function in a mode: eager, compiled or both; UsageError without a compiler."""
     eager = Backend(framework, "target", device)
     if mode == "eager":
         return [eager]

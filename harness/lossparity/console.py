@@ -99,13 +99,14 @@ def steps() -> Iterator[Callable[[int, int, str, float | None], None]]:
         yield line
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.status import Status
 
     with Status("starting the frameworks", console=Console(stderr=True)) as status:
 
         def shown(done: int, total: int, doing: str, left: float | None) -> None:
             about = f", about {_minutes(left)} left" if left else ""
-            status.update(f"{f'{done + 1} of {total}, ' if total else ''}{doing}{about}")
+            status.update(escape(f"{f'{done + 1} of {total}, ' if total else ''}{doing}{about}"))
 
         yield shown
 

@@ -15,14 +15,26 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CONFIDENCE", "FASTER", "INCONCLUSIVE", "LEAST", "MARGIN", "SAME", "SLOWER", "Ratio", "doubts", "paired"]
+__all__ = [
+    "CONFIDENCE",
+    "FASTER",
+    "INCONCLUSIVE",
+    "LEAST",
+    "MARGIN",
+    "SAME",
+    "SLOWER",
+    "VERDICTS",
+    "Ratio",
+    "doubts",
+    "paired",
+]
 
-FASTER, SLOWER, SAME, INCONCLUSIVE = "faster", "slower", "same", "inconclusive"
+FASTER, SLOWER, SAME, INCONCLUSIVE = VERDICTS = ("faster", "slower", "same", "inconclusive")
 CONFIDENCE = 0.99
 MARGIN = 0.03
 """The share by which two times have to differ to be called different, unless asked for otherwise."""
-LEAST = 5
-"""The fewest rounds of which an interval is made: fewer have none at this confidence (2 * 0.5**5 > 0.01)."""
+LEAST = 8
+"""The fewest rounds that have an interval: all of 7 are on one side of the middle too often (2 * 0.5**7 > 0.01)."""
 
 _RESAMPLES = 4000
 _SPREAD = 0.10

@@ -35,10 +35,12 @@ They are prepared in this order, so that the first call of `both` pays for all t
 """
 
 _TARGET = 0.01  # seconds of raw time in a sample: far above the clock's step and an interrupt's length
-_ROTATED = 8  # tensors that the calls of a sample take in turn
+_PARTS = 9  # of a sample
+_ROTATED = 1 << 20  # bytes of the tensors that the calls of a sample take in turn
 _MOST_CALLS = 1 << 16
 _TRIALS = 5
-_LONG = 0.1  # seconds; calls that take longer are tried twice
+_FEWEST = 3
+_LONG = 0.1  # seconds; calls that take longer are tried in the fewest trials
 _KEPT = 0.25  # a repeated call that takes less than this share of the first one on a tensor did not compute
 _LEFT = 0.25  # the share of a call that may be left to do when its time has been taken
 _UNCERTAIN = 1e-4  # seconds that two times of bringing the same result back may differ
@@ -50,7 +52,8 @@ class Timed:
     """One implementation's calls of one request, ready to be timed; Unsupported where it does not offer them."""
 
     framework: Framework
-    request: Request
+    format: str
+    size: int
     entry: Entry
     passes: Passes
     base: Any
@@ -76,22 +79,21 @@ class Timed:
         clock: Optional[DeviceClock] = getattr(framework, "device_clock", None)
         if clock is not None and clock(lambda: None, False) is None:
             clock = None
-        made = cls(framework, request, entry, passes, first, upstream, clock)
+        size = next(iter(request.arrays.values())).data.nbytes
+        made = cls(framework, request.format, size, entry, passes, first, upstream, clock)
         if framework.to_numpy(made.input(2.0)[:1]).format != request.format:
             raise Unsupported(f"{framework.name} has no product of two {request.format} numbers in their format")
         return made
 
     def input(self, scale: float) -> Any:
         """Return new logits, the prepared ones times a power of two, complete."""
-        factor = self.framework.to_device(Array.of(scale, self.request.format))
+        factor = self.framework.to_device(Array.of(scale, self.format))
         made = self.base * factor
         self._wait(made)
         return made
 
     def prepare(self, passes: list[str]) -> dict[str, Any]:
         """Make the first call of some passes, and find out how many calls make a sample."""
-        gc.collect()
-        gc.freeze()  # what a framework holds for good is not gone through before every sample
         first: dict[str, float] = {}
         calls: dict[str, int] = {}
         declined: dict[str, str] = {}
@@ -104,38 +106,49 @@ class Timed:
                 declined[name] = said(error)
             except Exception as error:  # noqa: BLE001 - whatever a framework raises in one pass, others may be fine
                 raised[name] = f"{type(error).__name__}: {said(error)}"
+        gc.collect()
+        gc.freeze()  # what is held for good, compiled code too, is not gone through before every sample
         named = {"api": self.entry.api, "origin": self.entry.origin}
         return {"first": first, "calls": calls, "declined": declined, "raised": raised, **named}
 
     def _enough(self, name: str) -> int:
         """Return how many calls make a sample."""
         seconds, number = min(self.sample(name, 0.5, 1), self.sample(name, -1.0, 1)), 1
-        while seconds < _TARGET and number < _MOST_CALLS:
-            wanted = math.ceil(number * 1.1 * _TARGET / max(seconds, 1e-9))
-            number = min(max(2 * number, wanted), _MOST_CALLS)
+        while number * seconds < _TARGET and number < _MOST_CALLS:
+            number = min(max(2 * number, math.ceil(1.1 * _TARGET / max(seconds, 1e-9))), _MOST_CALLS)
             seconds = self.sample(name, 0.5, number)
         return number
 
     def sample(self, name: str, scale: float, calls: int, *, keep: bool = False) -> float:
-        """Return the seconds that so many calls of a pass took, each until its result was there.
+        """Return the seconds of a call of a pass, each until its result was there: so many calls are made.
 
+        It is the median over parts of the sample, so that what interrupts a part is not in it.
         `keep` keeps the last results, for `results`; those of earlier samples are let go.
         """
         self.kept = None
         if name != "forward" and (self.upstream is None or self.entry.no_gradient):
             raise Unsupported(self.entry.no_gradient or "the call has no gradient")
-        inputs = [self.input(scale) for _ in range(min(calls, _ROTATED))]
         collecting = gc.isenabled()
         gc.collect()
         gc.disable()
         try:
-            seconds, value, gradient = self._timed(name, inputs, calls)
+            inputs = self._inputs(scale, calls)
+            rest, parts = calls, []
+            while rest:
+                part = min(rest, max(1, calls // _PARTS))
+                rest -= part
+                seconds, value, gradient = self._timed(name, inputs, part, keep=keep and not rest)
+                parts.append(seconds / part)
         finally:
             if collecting:
                 gc.enable()
         if keep:
             self.kept = value, gradient
-        return seconds
+        return statistics.median(parts)
+
+    def _inputs(self, scale: float, calls: int) -> list[Any]:
+        # As many as do not fill a core's cache beside each other: that depends on the case, and on no backend.
+        return [self.input(scale) for _ in range(min(calls, max(1, _ROTATED // max(self.size, 1))))]
 
     def _work(self, name: str, first: Any) -> Callable[[], tuple[Any, Any]]:
         """Return what is to be timed of one call: a function that returns its value and gradient."""
@@ -149,11 +162,10 @@ class Timed:
         return lambda: (value, pullback(upstream))
 
     def cold(self, name: str, scale: float, calls: int) -> float | None:
-        """Return the seconds of so many calls that find the device's caches empty; none where it has no clock."""
+        """Return the seconds of a call, the mean of so many, that finds a device's caches empty; none off a device."""
         if self.device_clock is None:
             return None
-        inputs = [self.input(scale) for _ in range(min(calls, _ROTATED))]
-        return self._by_device(self.device_clock, name, inputs, calls, cold=True)[0]
+        return self._by_device(self.device_clock, name, self._inputs(scale, calls), calls, cold=True)[0] / calls
 
     def results(self) -> Produced | Raised | Declined:
         """Return what the last sample that was kept came to."""
@@ -165,10 +177,11 @@ class Timed:
             return Declined("the pass has no value")
         return Produced(value, gradient, self.entry.api, self.entry.origin, True)
 
-    def memory(self, name: str) -> int | None:
+    def memory(self, name: str, *, host: bool) -> int | None:
         """Return the largest memory, in bytes, that one call of a pass takes beyond what is there before it.
 
-        On the CPU that is of the whole process, and needs Linux; a framework's own count where the adapter has one.
+        It is a framework's own count where the adapter has one; else, where calls compute on the `host`, that of the
+        whole process, which needs Linux.
         """
         made = self.input(0.5)
         state = self.passes.recorded(made) if name == "backward" else None
@@ -187,7 +200,7 @@ class Timed:
 
         counted: Callable[[Callable[[], None]], int | None] | None = getattr(self.framework, "peak_memory", None)
         there = counted(work) if counted is not None else None
-        return resident(work) if there is None else there
+        return resident(work) if there is None and host else there
 
     def doubts(self, name: str) -> str:
         """Say why a time of this pass is no time of the work: it is not done by then, or not done at all."""
@@ -197,15 +210,16 @@ class Timed:
             self._timed(name, [other], 1)
             fresh, _, _ = self._timed(name, [made], 1)
             repeated, _, _ = self._timed(name, [made], 1)
-            call, value, gradient = self._timed(name, [other], 1)
+            call, value, gradient = self._timed(name, [other], 1, keep=True)
             began = time.perf_counter()
             there = self.framework.to_numpy(value if name == "forward" else gradient)
             taken = time.perf_counter() - began
-            trials.append((fresh, repeated, call, taken - self._copying(there, call)))
-            if call > _LONG and trial:
+            trials.append((fresh, repeated, call, taken, self._copying(there, call)))
+            if call > _LONG and len(trials) == _FEWEST:
                 break
-        fresh, repeated, call, left = map(statistics.median, zip(*trials))
-        if left > max(_LEFT * call, _UNCERTAIN):
+        fresh, repeated, call, taken, copied = map(statistics.median, zip(*trials))
+        left = taken - copied
+        if left > max(_LEFT * call, _LEFT * copied, _UNCERTAIN):
             return (
                 f"when the time of {_short(call)} had been taken, {_short(left)} of work were left: the call returns "
                 "before its result is there"
@@ -231,7 +245,8 @@ class Timed:
         if synchronise is not None:
             synchronise(tensor)
 
-    def _timed(self, name: str, inputs: list[Any], calls: int) -> tuple[float, Any, Any]:
+    def _timed(self, name: str, inputs: list[Any], calls: int, *, keep: bool = False) -> tuple[float, Any, Any]:
+        """Take the time of some calls; letting go of a result is a part of them, unless it is to `keep`."""
         if self.device_clock is not None:
             return self._by_device(self.device_clock, name, inputs, calls, cold=False)
         clock, wait, passes, upstream = time.perf_counter, self._wait, self.passes, self.upstream
@@ -241,6 +256,8 @@ class Timed:
             for turn in range(calls):
                 value = passes.forward(inputs[turn % turns])
                 wait(value)
+                if not keep:
+                    value = None
             return clock() - began, value, None
         if name == "both":
             began = clock()
@@ -248,6 +265,8 @@ class Timed:
                 value, gradient = passes.both(inputs[turn % turns], upstream)
                 wait(value)
                 wait(gradient)
+                if not keep:
+                    value = gradient = None
             return clock() - began, value, gradient
         seconds = 0.0
         for turn in range(calls):
@@ -256,6 +275,8 @@ class Timed:
             began = clock()
             gradient = pullback(upstream)
             wait(gradient)
+            if not keep:
+                gradient = None
             seconds += clock() - began
         return seconds, value, gradient
 

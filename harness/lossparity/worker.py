@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Callable, Iterator, Mapping, Optional
 
 from lossparity import wire
@@ -87,7 +87,8 @@ def _threads() -> Iterator[dict[str, str]]:
         yield {"threads": number}
     finally:
         for thread in os.listdir("/proc/self/task"):  # noqa: PTH208 - names are wanted
-            os.sched_setaffinity(int(thread), every)
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setaffinity(int(thread), every)
 
 
 def _compiler(framework: Framework, described: dict[str, str]) -> str:

@@ -210,8 +210,9 @@ class Worker:
         """Send a message and return the reply; WorkerStopped, with the cause, where there is none."""
         if not self.wait_ready():
             raise WorkerStopped(self.unavailable)
-        assert self._pipe is not None
+        assert self._pipe is not None and self._errors is not None
         self._pipe.deadline = time.monotonic() + self.timeout
+        self._said_before = os.fstat(self._errors.fileno()).st_size
         try:
             for part in message:
                 self._pipe.write(part)

@@ -86,5 +86,5 @@ def _pace(was: Speed, now: Speed, ratios: dict[tuple[str, str, str], Ratio], mar
     if margin is None or not common:
         return Pace(INCONCLUSIVE, was, now, None, "no round is known in which both were timed")
     found = paired([one[n] for n in common], [two[n] for n in common], margin)
-    again = "seen in one pass of rounds, and not timed again" if found.verdict in _INVERSE else ""
-    return Pace(found.verdict, was, now, Interval(found.ratio, found.low, found.high), again)
+    again = "they differ in one pass of rounds, and were not timed again" if found.verdict in _INVERSE else ""
+    return Pace(INCONCLUSIVE if again else found.verdict, was, now, Interval(found.ratio, found.low, found.high), again)

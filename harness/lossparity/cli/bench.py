@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from lossparity.cli import completing, options
+from lossparity.cli import completing, contract, options
 from lossparity.cli.endings import Interrupted
 from lossparity.cli.steps import backends_named, page, require_sound_arithmetic, select
 from lossparity.errors import UsageError
@@ -42,6 +42,14 @@ def _count(least: int) -> click.ParamType[int]:
     shell_complete=completing.frameworks,
     help="Whose tensors the function of --target takes.",
 )
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    shell_complete=completing.devices,
+    help="Device of the tensors that the function of --target takes.",
+)
+@contract.mode
 @options.case
 @options.cases
 @options.format
@@ -52,7 +60,7 @@ def _count(least: int) -> click.ParamType[int]:
     type=options.named("pass", "both", "forward", "backward"),
     help="Only this pass; repeatable.",
 )
-@click.option("--rounds", default=60, show_default=True, type=_count(5), help="Rounds of a case at most.")
+@click.option("--rounds", default=60, show_default=True, type=_count(8), help="Rounds of a case at most.")
 @click.option("--seconds", default=20.0, show_default=True, help="Time for the rounds of a case.")
 @click.option("--threads", default=1, show_default=True, type=_count(1), help="Threads that a framework may use.")
 @click.option(
@@ -87,6 +95,8 @@ def bench(
     target: str | None,
     operation: str,
     framework: str,
+    device: str,
+    mode: str,
     globs: tuple[str, ...],
     paths: tuple[Path, ...],
     formats: tuple[str, ...],
@@ -113,7 +123,9 @@ def bench(
     if not seconds > 0 or not timeout > 0 or not 0 <= margin < 1:
         raise UsageError("--seconds and --timeout are above 0, and --margin is from 0 to below 1")
     from lossparity import console, registry, suite
+    from lossparity.checking import backends_of
     from lossparity.model import Backend
+    from lossparity.ratios import LEAST
     from lossparity.record import Writer, read
     from lossparity.speed import export, table
     from lossparity.speed.bench import Bench
@@ -128,7 +140,7 @@ def bench(
         users = Target(target, operation, {}, "", True, ())
         users.check()
         registry.resolve([framework])
-        backends.append(Backend(framework, "target"))
+        backends += backends_of(framework, device, mode)
     base = Backend.parse(against) if against else backends[0]
     if base not in backends:
         hint = f"one of {', '.join(map(str, backends))}"
@@ -144,7 +156,7 @@ def bench(
         base,
         formats,
         [name for name in PASSES if not passes or name in passes],
-        Limits(rounds, min(7, rounds), seconds),
+        Limits(rounds, LEAST, seconds),
         threads,
         allocator,
         margin,

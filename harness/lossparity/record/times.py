@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import statistics
+from typing import Annotated
 
 import msgspec
 
+from lossparity.ratios import VERDICTS
+
 __all__ = ["Interval", "Job", "Ratio", "Speed", "Triad"]
+
+# What is read has these words and numbers alone: a line with another one is damaged.
+_Verdict = Annotated[str, msgspec.Meta(pattern=rf"^({'|'.join(VERDICTS)})\Z")]
+_Pass = Annotated[str, msgspec.Meta(pattern=r"^(both|forward|backward)\Z")]
+_Above0 = Annotated[float, msgspec.Meta(gt=0)]
+_Positive = Annotated[float, msgspec.Meta(ge=0)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**60)]
 
 
 class Job(msgspec.Struct, frozen=True, tag_field="kind", tag="job", omit_defaults=True):
@@ -18,7 +28,7 @@ class Job(msgspec.Struct, frozen=True, tag_field="kind", tag="job", omit_default
 
     id: str
     settings: dict[str, str]
-    margin: float
+    margin: _Positive
 
 
 class Triad(msgspec.Struct, frozen=True, tag_field="kind", tag="triad", omit_defaults=True):
@@ -27,8 +37,8 @@ class Triad(msgspec.Struct, frozen=True, tag_field="kind", tag="triad", omit_def
     job: str
     case: str
     format: str
-    bytes: int
-    rates: list[float]
+    bytes: _Count
+    rates: list[_Above0]
 
     @property
     def rate(self) -> float:
@@ -49,23 +59,23 @@ class Speed(msgspec.Struct, frozen=True, tag_field="kind", tag="speed", omit_def
 
     job: str
     check: str
-    timed: str
+    timed: _Pass
     case: str
     operation: str
     backend: str
     format: str
-    shape: list[int]
+    shape: list[_Count]
     api: str = ""
     origin: str = ""
-    seconds: list[float] = []
-    rounds: list[int] = []
-    calls: int = 0
-    first: float | None = None
-    moved: int = 0
+    seconds: list[_Above0] = []
+    rounds: list[_Count] = []
+    calls: _Count = 0
+    first: _Positive | None = None
+    moved: _Count = 0
     regime: str = ""
-    peak: int | None = None
-    cold: float | None = None
-    ulp: float | None = None
+    peak: _Count | None = None
+    cold: _Positive | None = None
+    ulp: _Positive | None = None
     refused: str = ""
     doubts: list[str] = []
 
@@ -83,9 +93,9 @@ class Speed(msgspec.Struct, frozen=True, tag_field="kind", tag="speed", omit_def
 class Interval(msgspec.Struct, frozen=True):
     """A ratio of times with its interval; above 1 is slower."""
 
-    ratio: float
-    low: float
-    high: float
+    ratio: _Above0
+    low: _Positive
+    high: _Above0
 
 
 class Ratio(msgspec.Struct, frozen=True, tag_field="kind", tag="ratio", omit_defaults=True):
@@ -96,9 +106,9 @@ class Ratio(msgspec.Struct, frozen=True, tag_field="kind", tag="ratio", omit_def
 
     job: str
     check: str
-    timed: str
+    timed: _Pass
     against: str
-    verdict: str
+    verdict: _Verdict
     first: Interval
     again: Interval | None = None
 

@@ -1,7 +1,7 @@
 """Backends timed side by side: all alive at once, one sample each in every round, in random order.
 
 What slows the machine down slows a round down, so ratios are taken round by round. One that is beyond the margin is
-seen twice before it is called so. Results are fetched from timed calls at the end, of inputs that nobody knew before,
+seen twice before it is called so. Results are fetched from timed calls at the end, of inputs that no round had,
 and compared with the certified reference: no time counts without that.
 """
 
@@ -20,7 +20,7 @@ from lossparity import __version__
 from lossparity.bundle import bundled
 from lossparity.errors import UsageError
 from lossparity.model import Backend, Case
-from lossparity.ratios import MARGIN
+from lossparity.ratios import LEAST, MARGIN
 from lossparity.record import VERSION, Appends, Environment, Footer, Header, Job, NotTested, Speed
 from lossparity.registry import registered
 from lossparity.speed.job import Timing
@@ -37,7 +37,7 @@ __all__ = ["ALLOCATORS", "Bench", "Told", "bench", "participants"]
 
 ALLOCATORS: Mapping[str, Mapping[str, str]] = {
     "system": {},
-    "reuse": {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 40)},
+    "reuse": {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)},
 }
 """glibc's settings by name: as they are, or so that freed memory is kept and not asked of the system again."""
 
@@ -62,7 +62,7 @@ class Bench:
     against: Backend
     formats: Sequence[str] = ()
     passes: Sequence[str] = PASSES
-    limits: Limits = field(default_factory=lambda: Limits(60, 7, 20.0))
+    limits: Limits = field(default_factory=lambda: Limits(60, LEAST, 20.0))
     threads: int = 1
     allocator: str = "system"
     margin: float = MARGIN

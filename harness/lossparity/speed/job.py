@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,7 @@ from lossparity.ratios import FASTER, INCONCLUSIVE, SLOWER, Ratio, doubts
 from lossparity.record import Interval, Line, NotTested, Speed, Triad
 from lossparity.record import Ratio as RatioLine
 from lossparity.speed.participant import NotOffered, Participant, Refused
-from lossparity.speed.rounds import SCALES, Key, Limits, Rounds, go
+from lossparity.speed.rounds import UNSEEN, Key, Limits, Rounds, go
 from lossparity.speed.traffic import available, moved, regime, working_set
 from lossparity.speed.triad import Triad as Memory
 from lossparity.speed.verified import Verifier
@@ -26,7 +25,7 @@ from lossparity.speed.verified import Verifier
 __all__ = ["Timing", "lacking"]
 
 _CLEAR = 1.25  # a ratio whose whole interval is beyond it is seen again in the fewest rounds
-_COPIES = 8  # of the logits, that one call may need beside what every backend holds
+_COPIES = 12  # of the logits, that a call and the looking at its results may need beside what every backend holds
 _JUDGED: Mapping[str, tuple[str, ...]] = {
     "forward": ("value",),
     "backward": ("value", "gradient"),
@@ -35,8 +34,12 @@ _JUDGED: Mapping[str, tuple[str, ...]] = {
 
 
 def lacking(size: int, number: int) -> str:
-    """Say why so many backends cannot be timed on arrays of so many bytes: the memory; empty where they can."""
-    needed, free = size // 2 * (number + _COPIES), available()
+    """Say why so many backends cannot be timed on a working set of so many bytes: the memory; empty where they can.
+
+    Each holds the logits as they came and as a tensor; a call, and looking at its results, need some more of them.
+    """
+    logits, free = size // 2, available()
+    needed = logits * (2 * number + _COPIES)
     if not free or needed <= free:
         return ""
     return f"it may need {needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free"
@@ -124,7 +127,7 @@ class Timing:
                 origin=done.get("origin", ""),
                 calls=one.calls.get(timed, 0),
                 first=done.get("first", {}).get(timed),
-                moved=moved(case.operation, timed, shape, self.format, case.keywords),
+                moved=moved(case.operation, timed, arrays, case.keywords),
                 regime=regime(shape, self.format),
                 refused=done["raised"].get(timed, ""),
             )
@@ -141,7 +144,7 @@ class Timing:
 
     def verifier(self, arrays: Mapping[str, Array]) -> Verifier:
         """Return what knows the right results of inputs that nobody knew before."""
-        return Verifier(self.case.operation, arrays, self.case.keywords, self.dice.choice(SCALES))
+        return Verifier(self.case.operation, arrays, self.case.keywords, self.dice.choice(UNSEEN))
 
     def look(self, key: Key, right: Verifier) -> None:
         """Measure the memory of a pass, and see whether what was timed is the work, and its results are right."""
@@ -151,10 +154,17 @@ class Timing:
             looked = right.look(one.result(timed, right.scale), _JUDGED[timed], flushed=one.flushed)
             # What speaks against a time has to be seen twice: on a busy machine anything is seen once.
             doubt = one.doubts(timed) and one.doubts(timed)
-            self._say(key, peak=one.memory(timed), ulp=looked.ulp, refused=looked.wrong or doubt)
-            self._say(key, cold=one.cold(timed, right.scale))
+            self._say(key, ulp=looked.ulp, refused=looked.wrong or doubt)
         except (NotOffered, Refused) as error:
             self._say(key, refused=str(error))
+            return
+        try:
+            self._say(key, peak=one.memory(timed), cold=one.cold(timed, right.scale))
+        except (NotOffered, Refused) as error:
+            self._doubt(key, f"its memory could not be measured: {error}")
+
+    def _doubt(self, key: Key, said: str) -> None:
+        self._say(key, doubts=[*self.speeds[key].doubts, said])
 
     def _ratios(self, first: Rounds, memory: Memory) -> list[RatioLine]:
         """Compare every pass with that of `against`; what differs is timed once more."""
@@ -185,8 +195,12 @@ class Timing:
         """Start processes again: where arrays lie makes a difference of some percent, and it lasts as long as they."""
         for one in participants:
             self.doing(f"a new process of {one.backend}")
-            with suppress(NotOffered, Refused):  # it has no rounds then, and the pair no verdict
+            try:
                 one.anew()
+            except (NotOffered, Refused) as error:  # it has no rounds then, and the pair no verdict
+                for key in self._live:
+                    if key[0] is one:
+                        self._doubt(key, f"it could not be timed once more: {error}")
 
     def _once_more(self, number: int) -> None:
         self.doing(f"what differs once more, round {number}")

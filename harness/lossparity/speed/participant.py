@@ -30,6 +30,7 @@ class Participant:
     worker: Worker
     calls: dict[str, int] = field(default_factory=dict)
     _prepared: tuple[Request, list[str]] | None = None
+    _lost: str = ""
 
     @property
     def flushed(self) -> bool:
@@ -57,22 +58,21 @@ class Participant:
 
     def _calls(self, timed: str) -> int:
         if timed not in self.calls:
-            raise Refused("its process was lost")
+            raise Refused(self._lost or "it is not prepared")
         return self.calls[timed]
 
     def sample(self, timed: str, scale: float) -> float:
         """Return the seconds that a call of a pass took in one sample, on inputs times a power of two."""
-        calls = self._calls(timed)
-        return float(self._do("sample", name=timed, scale=scale, calls=calls)) / calls
+        return float(self._do("sample", name=timed, scale=scale, calls=self._calls(timed)))
 
     def cold(self, timed: str, scale: float) -> float | None:
         """Return the seconds of a call that finds the device's caches empty; none where these are no device's own."""
-        calls = self._calls(timed)
-        taken = self._do("cold", name=timed, scale=scale, calls=calls)
-        return None if taken is None else float(taken) / calls
+        taken = self._do("cold", name=timed, scale=scale, calls=self._calls(timed))
+        return None if taken is None else float(taken)
 
     def result(self, timed: str, scale: float) -> Outcome:
         """Take one more sample, of one call, and fetch its results."""
+        self._calls(timed)
         self._do("sample", name=timed, scale=scale, calls=1, keep=True)
         header, arrays = self._exchange(wire.encode({"timing": "results"}, {}))
         try:
@@ -82,11 +82,13 @@ class Participant:
 
     def memory(self, timed: str) -> int | None:
         """Return the bytes that one call took at most beyond what was there before it."""
-        taken = self._do("memory", name=timed)
+        self._calls(timed)
+        taken = self._do("memory", name=timed, host=self.backend.device == "cpu")
         return None if taken is None else int(taken)
 
     def doubts(self, timed: str) -> str:
         """Say why a time is none of the work; empty where nothing speaks against it."""
+        self._calls(timed)
         return str(self._do("doubts", name=timed))
 
     def release(self) -> None:
@@ -112,5 +114,5 @@ class Participant:
         try:
             return self.worker.exchange(message)
         except WorkerStopped as stopped:
-            self.calls = {}
-            raise Refused(str(stopped)) from None
+            self.calls, self._lost = {}, str(stopped)
+            raise Refused(self._lost) from None

@@ -11,13 +11,15 @@ from lossparity.ratios import Ratio, paired
 from lossparity.speed.participant import NotOffered, Participant, Refused
 from lossparity.speed.triad import Triad
 
-__all__ = ["SCALES", "Key", "Limits", "Rounds", "go"]
+__all__ = ["SCALES", "UNSEEN", "Key", "Limits", "Rounds", "go"]
 
 Key = tuple[Participant, str]
 """A participant and one of its passes."""
 
 SCALES = (1.0, -1.0, 2.0, -2.0)
 """What inputs are multiplied by: exact in every format, and no subnormal number arises."""
+UNSEEN = (4.0, -4.0)
+"""What they are multiplied by where results are looked at: none that was timed has these."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,9 @@ def go(keys: Sequence[Key], triad: Triad, limits: Limits, dice: random.Random, t
             elif key not in found.lost:
                 try:
                     found.seconds[key][number] = key[0].sample(key[1], dice.choice(SCALES))
-                except (NotOffered, Refused) as error:  # with its process it loses its other passes too
-                    found.lost.update({other: str(error) for other in keys if other[0] is key[0]})
+                except (NotOffered, Refused) as error:
+                    gone = not key[0].calls  # with its process it loses its other passes too
+                    found.lost |= {k: str(error) for k in keys if k == key or (gone and k[0] is key[0])}
         if len(found.lost) == len(keys):
             break
     return found

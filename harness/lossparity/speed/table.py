@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lossparity.console import wrapped
+from lossparity.framework import NATIVE, TARGET
 from lossparity.quantities import bandwidth, bytes_of, interval, seconds
 from lossparity.quantities import ratio as times
 from lossparity.record import Ratio, Record, Speed
@@ -36,10 +37,14 @@ def _case(record: Record, speeds: Sequence[Speed]) -> Iterable[str]:
     triads = [t for t in record.triads if (t.case, t.format, t.job) == (one.case, one.format, one.job) and t.rates]
     limit = triads[0].rate if triads else None
     said = f"; triad {bandwidth(limit)} GB/s" if limit else ""
-    yield f"{one.case}/{one.format}: {one.operation}, {shape}{where}{said}"
     ratios = {r.key: r for r in record.ratios}
+    to = dict.fromkeys(ratios[s.key].against for s in speeds if s.key in ratios)
+    said += f"; ratios are to {', '.join(to)}" if to else ""
+    yield f"{one.case}/{one.format}: {one.operation}, {shape}{where}{said}"
     order = sorted(speeds, key=lambda s: list(dict.fromkeys(x.timed for x in speeds)).index(s.timed))
     yield from _columns([_HEAD, *(_row(s, ratios.get(s.key), limit) for s in order)])
+    for name, speed in {s.backend: s for s in speeds if s.origin not in ("", NATIVE, TARGET)}.items():
+        yield from wrapped(f"{name}: {speed.origin} by lossparity of {speed.api}", "      ", "    ")
     for speed in order:
         cold = [f"{seconds(speed.cold)} where the L2 cache was emptied before"] if speed.cold is not None else []
         for said in [speed.refused] if speed.refused else cold + speed.doubts:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from lossparity.formats import FORMATS
+from lossparity.formats import FORMATS, Array
 from lossparity.model import Keyword
 from lossparity.shapes import value_shape
-from lossparity.spec import OPERATIONS
 
 __all__ = ["Caches", "available", "caches", "moved", "processor", "regime", "working_set"]
 
@@ -63,24 +62,24 @@ def regime(shape: tuple[int, ...], fmt: str) -> str:
     return "last-level cache" if needed <= sizes.last else "memory"
 
 
-def moved(operation: str, name: str, shape: tuple[int, ...], fmt: str, keywords: Mapping[str, Keyword]) -> int:
+def moved(operation: str, timed: str, arrays: Mapping[str, Array], keywords: Mapping[str, Keyword]) -> int:
     """Return the bytes that a pass has to read and write at least: each of its arrays once.
 
     Forward reads the argument and writes the value. Backward reads the upstream gradient and what the value was made
     of, the argument or a result of its size, and writes the gradient; that of `nll_loss` needs no argument. Both read
-    the argument and write value and gradient. Targets are counted too.
+    the argument and write value and gradient. Targets and weights are counted too.
     """
-    width = FORMATS[fmt].bits // 8
-    whole = math.prod(shape) * width
-    value = math.prod(value_shape(operation, shape, keywords)) * width
-    rows = math.prod(shape) // max(shape[min(1, len(shape) - 1)], 1)
-    targets = rows * 8 if OPERATIONS[operation].target else 0
-    read = rows * width if operation == "nll_loss" else whole
+    first = next(iter(arrays.values()))
+    whole, width = first.data.nbytes, first.data.itemsize
+    value = math.prod(value_shape(operation, first.shape, keywords)) * width
+    beside = sum(arrays[name].data.nbytes for name in ("target", "weight") if name in arrays)
+    picked = operation == "nll_loss" and arrays["target"].format not in FORMATS
+    read = arrays["target"].data.size * width if picked else whole
     return {
-        "forward": read + targets + value,
-        "backward": (0 if operation == "nll_loss" else whole) + targets + value + whole,
-        "both": read + targets + value + value + whole,
-    }[name]
+        "forward": read + beside + value,
+        "backward": (0 if operation == "nll_loss" else whole) + beside + value + whole,
+        "both": read + beside + value + value + whole,
+    }[timed]
 
 
 def available() -> int:

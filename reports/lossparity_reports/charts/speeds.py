@@ -99,7 +99,7 @@ def ratios(job: TimedJob) -> Figure | None:
     return Figure(
         named(job, "ratios"),
         f"Ratios to {line(job.against)}, with their intervals",
-        f"The median of the ratios of all rounds, below 1 for less time, and its 99 % interval. Shaded is what counts "
+        f"The middle of the ratios of all rounds, below 1 for less time, and its 99 % interval. Shaded is what counts "
         f"as the same: {100 * job.job.margin:g} % to either side.",
         _drawn(job, [one for one, _ in there], values, layers),
         ("case", "pass", "backend", "ratio", "99 % interval", "timed once more", "verdict"),
