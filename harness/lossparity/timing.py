@@ -133,6 +133,7 @@ class Timed:
         gc.disable()
         try:
             inputs = self._inputs(scale, calls)
+            value = gradient = None
             rest, parts = calls, []
             while rest:
                 part = min(rest, max(1, calls // _PARTS))
