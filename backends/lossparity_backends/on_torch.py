@@ -117,10 +117,11 @@ class Torch:
         if self._device.type != "cuda":
             return None
         if cold:
-            if self._over is None:
+            over = self._over
+            if over is None:
                 size = 2 * torch.cuda.get_device_properties(self._device).L2_cache_size
-                self._over = torch.empty(size, dtype=torch.uint8, device=self._device)
-            self._over.zero_()
+                over = self._over = torch.empty(size, dtype=torch.uint8, device=self._device)
+            over.zero_()
             torch.cuda.synchronize(self._device)
         began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         began.record()
