@@ -37,9 +37,11 @@ def test_a_marked_record_is_the_record_with_what_changed() -> None:
 def test_kinds_are_in_their_order_with_those_that_are_regressions_here() -> None:
     record = passing()
     found = marked(record, compare(record, record), kinds_named("grade"), "base.jsonl")
-    assert [kind.name for kind in found.against.kinds] == [*KINDS]
-    assert [kind.name for kind in found.against.kinds if kind.regression] == ["grade"]
-    assert [kind.said for kind in found.against.kinds] == [kind.said for kind in KINDS.values()]
+    own, of_times = found.against.kinds, found.against.pace_kinds
+    assert [kind.name for kind in own] == [name for name, kind in KINDS.items() if not kind.timed]
+    assert [kind.name for kind in of_times] == [name for name, kind in KINDS.items() if kind.timed]
+    assert [kind.name for kind in (*own, *of_times) if kind.regression] == ["grade"]
+    assert all(kind.said == KINDS[kind.name].said for kind in (*own, *of_times))
 
 
 def test_changes_have_both_sides_and_a_result_that_is_gone_has_one() -> None:
