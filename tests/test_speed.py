@@ -20,6 +20,7 @@ from lossparity.formats import Array
 from lossparity.model import Backend, Case, Produced, Recipe
 from lossparity.ratios import INCONCLUSIVE, SAME, SLOWER, paired
 from lossparity.record import Footer, Record, Speed, Writer, decode, encode, read
+from lossparity.reference import Block
 from lossparity.registry import registered
 from lossparity.speed import export, table
 from lossparity.speed.bench import Bench, bench
@@ -185,7 +186,8 @@ def test_a_users_function_is_timed_beside(tmp_path: Path) -> None:
 
 
 def outcome(value: object, gradient: object, fmt: str = "float32") -> Produced:
-    return Produced(Array.of(value, fmt), Array.of(gradient, fmt), "", "", True)
+    made = None if gradient is None else Array.of(gradient, fmt)
+    return Produced(Array.of(value, fmt), made, "", "", True)
 
 
 def test_results_are_looked_at_and_not_believed() -> None:
@@ -213,6 +215,21 @@ def test_results_are_looked_at_and_not_believed() -> None:
         .look(outcome(value, gradient), both, flushed=False)
         .wrong
     )
+
+
+def test_looking_asks_for_no_more_digits_than_tell_other_inputs_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last digits of the mean over a large vocabulary take minutes."""
+    asked: list[float] = []
+    within = Block.within
+
+    def watched(block: Block, share: float) -> Block:
+        asked.append(share)
+        return within(block, share)
+
+    monkeypatch.setattr(Block, "within", watched)
+    arrays = {"logits": Array.of([[1.0, 2.0]], "float32")}
+    Verifier("softmax", arrays, {}, 1.0).look(outcome([[0.26894143, 0.7310586]], None), ("value",), flushed=False)
+    assert asked and min(asked) >= 2.0**-40
 
 
 def test_what_has_to_be_moved_is_every_array_once() -> None:

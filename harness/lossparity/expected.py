@@ -38,10 +38,13 @@ class Expected:
     radius: Floats
 
 
-def elements(answer: Answer, places: npt.NDArray[np.intp], *, flushed: bool) -> Expected:
-    """Work out some elements of a result; `flushed` as the judge takes it: the backend's declared trait."""
+def elements(answer: Answer, places: npt.NDArray[np.intp], *, flushed: bool, share: float = HALF_ULP) -> Expected:
+    """Work out some elements of a result; `flushed` as the judge takes it: the backend's declared trait.
+
+    Their radius is at most that `share` of them, if it can be had: closer ones of many elements take minutes.
+    """
     block, rows, classes = answer.located(places)
-    return _of(answer, block.within(HALF_ULP), flushed).at(places, rows, classes)
+    return _of(answer, block.within(share), flushed).at(places, rows, classes)
 
 
 def whole(answer: Answer, *, flushed: bool) -> Expected:

@@ -21,6 +21,7 @@ from lossparity.reference import Answer, Problem
 
 __all__ = ["Looked", "Verifier"]
 
+_CLOSE = 2.0**-30  # the share of an exact result that it may be off: what is looked for here is far larger
 _MOST = 2048
 _ROWS = 8
 
@@ -65,7 +66,7 @@ class Verifier:
         if unlike:
             return Looked(f"the {quantity} has {unlike}", None)
         places = _places(answer.shape)
-        right = elements(answer, places, flushed=flushed)
+        right = elements(answer, places, flushed=flushed, share=_CLOSE)
         there = Array(got.format, got.data.reshape(-1)[right.places]).exact()
         with np.errstate(all="ignore"):
             error = np.abs((there - right.high) - right.low)
