@@ -24,7 +24,7 @@ def failing(record: Record) -> Record:
     wrong = [msgspec.structs.replace(one, verdict="fail", grade="wrong", message="x " * 1000) for one in record.results]
     causes = [Cause(f"cause {number}", one.message, [one.key]) for number, one in enumerate(wrong)]
     footer = Footer({"fail": len(wrong)}, [], 1.0, 1, causes)
-    return Record(record.header, record.environments, record.cases, wrong, footer)
+    return Record(record.header, record.environments, record.cases, wrong, footer=footer)
 
 
 def main() -> None:

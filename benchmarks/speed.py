@@ -27,30 +27,13 @@ from unittest import mock
 
 import hasty
 import lossparity.speed.bench as job
-from lossparity.model import Backend, Case, Recipe
+from lossparity.model import Backend
 from lossparity.ratios import FASTER, INCONCLUSIVE, LEAST, SAME, SLOWER
 from lossparity.record import Record, Writer, read
 from lossparity.registry import registered
 from lossparity.speed.bench import ALLOCATORS, Bench, bench
 from lossparity.speed.rounds import Limits
 
-CASE = Case(
-    id="trial",
-    suite="trial",
-    about="",
-    clause="P1",
-    operation="cross_entropy",
-    inputs={
-        "logits": Recipe("normal", (64, 1000), {"seed": 1, "scale": 3.0}),
-        "target": Recipe("integers", (64,), {"below": 1000, "seed": 2}),
-    },
-    keywords={"reduction": "mean"},
-    formats=("float32",),
-    gradient=True,
-    one_of=(),
-    published=None,
-    source="",
-)
 ADAPTERS = {"honest": "hasty:Honest", "again": "hasty:Again", "slower": "hasty:Slower"}
 
 
@@ -78,8 +61,8 @@ def timed(trials: int, allocator: str) -> Record:
     numpy = registered()["numpy"]
     entries = {f"numpy.{name}": replace(numpy, adapter=adapter) for name, adapter in ADAPTERS.items()}
     backends = [Backend("numpy", name) for name in ADAPTERS]
-    cases = [replace(CASE, id=f"trial/{n}") for n in range(trials)]
-    plan = Bench(backends, cases, backends[0], passes=["forward"], limits=Limits(60, LEAST, 20.0), allocator=allocator)
+    cases = [replace(hasty.CASE, id=f"trial/{n}") for n in range(trials)]
+    plan = Bench(backends, cases, backends[0], passes=["forward"], limits=Limits(40, LEAST, 20.0), allocator=allocator)
     began = time.monotonic()
 
     def told(done: int, total: int, doing: str, left: float | None) -> None:

@@ -236,7 +236,20 @@ def test_a_file_called_like_a_module_in_use_does_not_take_its_place(targets: Pat
 
 HARNESS = Path(lossparity.__file__).parent
 CHILD = (
-    *("errors", "formats", "spec", "shapes", "model", "framework", "wire", "call", "source", "timing", "worker"),
+    *(
+        "errors",
+        "formats",
+        "spec",
+        "shapes",
+        "model",
+        "framework",
+        "processors",
+        "wire",
+        "call",
+        "source",
+        "timing",
+        "worker",
+    ),
     *(f"target/{path.stem}" for path in sorted((HARNESS / "target").glob("*.py"))),
 )
 

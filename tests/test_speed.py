@@ -17,13 +17,14 @@ import hasty
 import lossparity.speed.bench as job
 from lossparity.errors import UsageError
 from lossparity.formats import Array
-from lossparity.model import Backend, Case, Produced, Recipe
+from lossparity.model import Backend, Case, Produced
+from lossparity.processors import allowed
 from lossparity.ratios import INCONCLUSIVE, SAME, SLOWER, paired
 from lossparity.record import Footer, Record, Speed, Writer, decode, encode, read
 from lossparity.reference import Block
 from lossparity.registry import registered
 from lossparity.speed import export, table
-from lossparity.speed.bench import Bench, bench
+from lossparity.speed.bench import Bench, bench, participants
 from lossparity.speed.job import Timing
 from lossparity.speed.participant import Participant
 from lossparity.speed.rounds import Limits
@@ -36,24 +37,6 @@ from lossparity.workers import Worker
 
 MINE = Path(hasty.__file__).parent
 FEW = Limits(9, 8, 60.0)
-
-CASE = Case(
-    id="speed/small",
-    suite="speed",
-    about="",
-    clause="P1",
-    operation="cross_entropy",
-    inputs={
-        "logits": Recipe("normal", (64, 1000), {"seed": 1, "scale": 3.0}),
-        "target": Recipe("integers", (64,), {"below": 1000, "seed": 2}),
-    },
-    keywords={"reduction": "mean"},
-    formats=("float32",),
-    gradient=True,
-    one_of=(),
-    published=None,
-    source="cases/speed.yaml:1",
-)
 
 
 class Done(NamedTuple):
@@ -73,7 +56,7 @@ def timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done
     monkeypatch.setattr(job, "registered", lambda: {**registered(), **entries})
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(MINE), os.environ.get("PYTHONPATH", "")]))
 
-    def go(*names: str, case: Case = CASE, limits: Limits = FEW, **options: object) -> Done:
+    def go(*names: str, case: Case = hasty.CASE, limits: Limits = FEW, **options: object) -> Done:
         backends = [Backend("numpy", name) for name in names]
         plan = Bench(backends, [case], backends[0], limits=limits, seed=1, **options)  # type: ignore[arg-type]
         path = tmp_path / "speed.jsonl"
@@ -96,7 +79,9 @@ def test_every_pass_of_every_backend_is_timed_in_every_round(timed: Callable[...
     assert {s.job for s in done.record.speeds} == {done.record.jobs[0].id}
     assert len(done.record.triads[0].rates) == len(done.record.speeds[0].seconds)
     assert {e.details["pinned threads"] for e in done.record.environments} == {"1"}
-    assert {(r.check, r.against) for r in done.record.ratios} == {(f"{CASE.id}/float32@numpy.slower", "numpy.honest")}
+    assert {(r.check, r.against) for r in done.record.ratios} == {
+        (f"{hasty.CASE.id}/float32@numpy.slower", "numpy.honest")
+    }
 
 
 WRONG = {
@@ -136,7 +121,9 @@ def test_what_differs_is_seen_twice(timed: Callable[..., Done]) -> None:
 
 def test_a_second_look_without_rounds_leaves_no_interval_and_no_verdict() -> None:
     one, other = (Participant(Backend("numpy", name), Worker("", "cpu")) for name in ("a", "b"))
-    timing = Timing("j", CASE, "float32", ["forward"], one.backend, FEW, 0.03, 1, random.Random(0), lambda _: None)
+    timing = Timing(
+        "j", hasty.CASE, "float32", ["forward"], one.backend, FEW, 0.03, 1, random.Random(0), lambda _: None
+    )
     timing.speeds[other, "forward"] = Speed("j", "c@numpy.b", "forward", "c", "softmax", "numpy.b", "float32", [1, 2])
     line = timing._line((other, "forward"), (one, "forward"), paired([2.0] * 9, [1.0] * 9), paired([], []))
     assert (line.verdict, line.again) == (INCONCLUSIVE, None)
@@ -149,7 +136,7 @@ def test_what_does_not_differ_is_not_timed_again(timed: Callable[..., Done]) -> 
 
 
 def test_a_format_that_is_not_offered_is_not_tested_and_no_failure(timed: Callable[..., Done]) -> None:
-    done = timed("honest", "without16", case=replace(CASE, formats=("float32", "float16")))
+    done = timed("honest", "without16", case=replace(hasty.CASE, formats=("float32", "float16")))
     assert [(n.what, n.reason) for n in done.footer.not_tested] == [
         ("speed/small/float16@numpy.without16", "there is no float16 here")
     ]
@@ -168,7 +155,7 @@ def test_a_case_that_needs_more_memory_than_there_is_is_not_started(
 def test_a_users_function_is_timed_beside(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("import numpy as np\ndef softmax(x):\n    e = np.exp(x)\n    return e / e.sum(1, keepdims=True)\n")
-    case = replace(CASE, operation="softmax", inputs={"logits": CASE.inputs["logits"]}, keywords={})
+    case = replace(hasty.CASE, operation="softmax", inputs={"logits": hasty.CASE.inputs["logits"]}, keywords={})
     backends = [Backend("numpy"), Backend("numpy", "target")]
     plan = Bench(backends, [case], backends[0], limits=FEW, target=Target(f"{file}:softmax", "softmax"))
     with Writer(tmp_path / "speed.jsonl") as writer:
@@ -295,3 +282,16 @@ def test_the_built_in_cases_go_from_a_cache_to_memory_and_from_few_classes_to_ma
     sizes = [working_set(s, "float32") for s in shapes]
     assert min(sizes) <= 2**20 and max(sizes) >= 10**9
     assert not {case.id for case in cases} & {case.id for one in load([built_in()]) for case in one.cases}
+
+
+@pytest.mark.usefixtures("timed")
+@pytest.mark.skipif(not allowed(), reason="the system does not let a process stay on a processor")
+def test_who_computes_on_the_processor_stays_where_it_is_told() -> None:
+    backends = [Backend("numpy", "honest"), Backend("numpy", "honest", device="cuda")]
+    with participants(Bench(backends[:1], [hasty.CASE], backends[0])) as found:
+        worker = found[0].worker
+        found[0].stay(allowed()[:1])
+        assert worker._process is not None
+        assert os.sched_getaffinity(worker._process.pid) == set(allowed()[:1])
+        Participant(backends[1], worker).stay(allowed())  # what drives a device may run anywhere
+        assert os.sched_getaffinity(worker._process.pid) == set(allowed()[:1])

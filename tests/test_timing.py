@@ -15,7 +15,8 @@ from lossparity import timing
 from lossparity.formats import Array
 from lossparity.framework import Unsupported
 from lossparity.model import Produced, Request
-from lossparity.timing import PASSES, Timed, resident
+from lossparity.spec import PASSES
+from lossparity.timing import Timed, resident
 from lossparity_backends.on_numpy import Numpy
 
 

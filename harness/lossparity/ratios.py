@@ -1,9 +1,9 @@
 """Paired ratios of times with a bootstrap interval, and the four verdicts that they allow.
 
 Two backends are timed in the same rounds, so that what slows the machine down slows both; their ratio is taken round
-by round, and of these the interquartile mean of the logarithms, which a quarter of disturbed rounds on either side does
-not move, and which wavers less than a median. Its interval is the bootstrap's (B. Efron and R. J. Tibshirani, An
-Introduction to the Bootstrap, Chapman & Hall 1993, chapter 13: percentiles).
+by round, and of these the median, which less than half of disturbed rounds do not carry away. Its interval is the
+bootstrap's (B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall 1993, chapter 13:
+percentiles).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 __all__ = [
     "CONFIDENCE",
@@ -45,7 +44,7 @@ _SHORT = 1e-3  # seconds
 
 @dataclass(frozen=True)
 class Ratio:
-    """The interquartile mean of paired ratios with its interval, and what that says.
+    """The median of paired ratios with its interval, and what that says.
 
     `verdict` is `faster`, `slower`, `same` or `inconclusive`.
     """
@@ -63,20 +62,12 @@ def paired(ours: Sequence[float], theirs: Sequence[float], margin: float = MARGI
     interval is within it. With fewer than `LEAST` rounds nothing is concluded, and without any the ratio is NaN.
     """
     ratios = np.log(np.asarray(ours, dtype=np.float64) / np.asarray(theirs, dtype=np.float64))
-    middle = float(np.exp(_middle(ratios))) if ratios.size else math.nan
+    middle = float(np.exp(np.median(ratios))) if ratios.size else math.nan
     if ratios.size < LEAST:
         return Ratio(middle, 0.0, float("inf"), INCONCLUSIVE)
     drawn = np.random.RandomState(0).randint(0, ratios.size, size=(_RESAMPLES, ratios.size))
-    low, high = np.exp(np.quantile(_middle(ratios[drawn]), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
+    low, high = np.exp(np.quantile(np.median(ratios[drawn], axis=-1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
     return Ratio(middle, float(low), float(high), _verdict(float(low), float(high), margin))
-
-
-def _middle(ratios: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the mean of the middle half, along the last axis."""
-    outside = ratios.shape[-1] // 4
-    ordered = np.sort(ratios, axis=-1)
-    middle: npt.NDArray[np.float64] = ordered[..., outside : ratios.shape[-1] - outside].mean(axis=-1)
-    return middle
 
 
 def _verdict(low: float, high: float, margin: float) -> str:

@@ -14,6 +14,7 @@ __all__ = [
     "FORMAT_ALIASES",
     "LAYOUTS",
     "OPERATIONS",
+    "PASSES",
     "REDUCTIONS",
     "TIMED",
     "Clause",
@@ -33,6 +34,11 @@ FORMAT_ALIASES = {
     "binary16": "float16",
 }
 """Other names that a person may give a format."""
+PASSES = ("both", "forward", "backward")
+"""The passes that are timed: value and gradient, the value alone, and the gradient after it.
+
+They are prepared in this order, so that the first call of `both` pays for all that is compiled.
+"""
 COMPILERS = {"torch": "compile", "jax": "jit", "tensorflow": "xla", "numpy": ""}
 """How the compiled mode of a framework is called, as in `torch+compile`; empty where it has none."""
 

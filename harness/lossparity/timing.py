@@ -22,17 +22,12 @@ from lossparity.call import arguments, chosen, function_of, placed, said
 from lossparity.formats import Array
 from lossparity.framework import Entry, Framework, Implementation, Passes, Unsupported
 from lossparity.model import Declined, Produced, Raised, Request
+from lossparity.processors import stay
 
-__all__ = ["PASSES", "Clock", "Timed", "resident"]
+__all__ = ["Clock", "Timed", "resident"]
 
 DeviceClock = Callable[[Callable[[], Any], bool], "Optional[tuple[float, Any]]"]
 """Returns the seconds of some work by a device's clock, with its caches emptied or not, and the result."""
-
-PASSES = ("both", "forward", "backward")
-"""The passes that are timed: value and gradient, the value alone, and the gradient after it.
-
-They are prepared in this order, so that the first call of `both` pays for all that is compiled.
-"""
 
 _TARGET = 0.01  # seconds of raw time in a sample: far above the clock's step and an interrupt's length
 _PARTS = 9  # of a sample
@@ -122,7 +117,8 @@ class Timed:
     def sample(self, name: str, scale: float, calls: int, *, keep: bool = False) -> float:
         """Return the seconds of a call of a pass, each until its result was there: so many calls are made.
 
-        It is the median over parts of the sample, so that what interrupts a part is not in it.
+        It is the lower quartile over parts of the sample: what else runs on a machine makes a part longer, never
+        shorter, and the first calls find the caches full of what ran before.
         `keep` keeps the last results, for `results`; those of earlier samples are let go.
         """
         self.kept = None
@@ -145,7 +141,7 @@ class Timed:
                 gc.enable()
         if keep:
             self.kept = value, gradient
-        return statistics.median(parts)
+        return sorted(parts)[len(parts) // 4]
 
     def _inputs(self, scale: float, calls: int) -> list[Any]:
         # As many as do not fill a core's cache beside each other: that depends on the case, and on no backend.
@@ -308,6 +304,9 @@ class Clock:
                 request = wire.unpack_request(header, arrays)
                 self._timed = Timed.of(self._framework, self._variants.get(request.variant, {}), request)
                 return wire.encode({"done": self._timed.prepare(header["passes"])}, {})
+            if do == "stay":
+                stay(header["given"]["on"])
+                return wire.encode({"done": None}, {})
             if do == "release":
                 self._timed = None
                 return wire.encode({"done": None}, {})

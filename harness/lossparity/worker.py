@@ -13,13 +13,14 @@ import os
 import platform
 import sys
 import traceback
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Callable, Iterator, Mapping, Optional
 
 from lossparity import wire
 from lossparity.call import call
 from lossparity.framework import Framework, Implementation, Unsupported
 from lossparity.model import Declined, Raised, Request
+from lossparity.processors import allowed, stay
 from lossparity.target import Target, implementation
 from lossparity.timing import Clock
 
@@ -72,23 +73,21 @@ def main(arguments: list[str]) -> None:
 def _threads() -> Iterator[dict[str, str]]:
     """Let a framework that is imported here see so many processors that its pools have the threads asked for.
 
-    What is computed later may run on any of them: nothing is kept on a processor that another process is using.
+    What is computed later may run on any of them, until the parent says which (`lossparity.speed.places`).
     """
     number = os.environ.get(THREADS, "")
     if not number:
         yield {}
         return
-    if not hasattr(os, "sched_setaffinity"):  # not Linux: `use_threads` and the variables of OpenMP are all there is
+    every = allowed()
+    if not every:  # not Linux: `use_threads` and the variables of OpenMP are all there is
         yield {"threads": number}
         return
-    every = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(every)[-int(number) :])
+    stay(every[-int(number) :])
     try:
         yield {"threads": number}
     finally:
-        for thread in os.listdir("/proc/self/task"):  # noqa: PTH208 - names are wanted
-            with suppress(ProcessLookupError):  # it has ended meanwhile
-                os.sched_setaffinity(int(thread), every)
+        stay(every)
 
 
 def _compiler(framework: Framework, described: dict[str, str]) -> str:

@@ -13,10 +13,7 @@ from lossparity.cli import completing, contract, options
 from lossparity.cli.endings import Interrupted
 from lossparity.cli.steps import backends_named, page, require_sound_arithmetic, select
 from lossparity.errors import UsageError
-
-
-def _count(least: int) -> click.ParamType[int]:
-    return click.IntRange(min=least)
+from lossparity.spec import PASSES
 
 
 @click.command()
@@ -57,12 +54,14 @@ def _count(least: int) -> click.ParamType[int]:
     "--pass",
     "passes",
     multiple=True,
-    type=options.named("pass", "both", "forward", "backward"),
+    type=options.named("pass", *PASSES),
     help="Only this pass; repeatable.",
 )
-@click.option("--rounds", default=60, show_default=True, type=_count(8), help="Rounds of a case at most.")
+@click.option("--rounds", default=40, show_default=True, type=click.IntRange(min=8), help="Rounds of a case at most.")
 @click.option("--seconds", default=20.0, show_default=True, help="Time for the rounds of a case.")
-@click.option("--threads", default=1, show_default=True, type=_count(1), help="Threads that a framework may use.")
+@click.option(
+    "--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads that a framework may use."
+)
 @click.option(
     "--allocator",
     default="system",
@@ -74,14 +73,7 @@ def _count(least: int) -> click.ParamType[int]:
     "--margin", default=0.03, show_default=True, help="By which share two times must differ to be called different."
 )
 @click.option("--timeout", default=300.0, show_default=True, metavar="SECONDS", help="Time limit of one step.")
-@click.option(
-    "-o",
-    "--output",
-    default="lossparity-results",
-    show_default=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder that receives speed.jsonl and speed.html.",
-)
+@options.output("speed.jsonl and speed.html")
 @click.option(
     "--json",
     "exported",
@@ -132,7 +124,6 @@ def bench(
     from lossparity.speed.bench import bench as timed
     from lossparity.speed.rounds import Limits
     from lossparity.target import Target
-    from lossparity.timing import PASSES
 
     backends, named = backends_named(names)
     users = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,8 +12,22 @@ from lossparity.cli import completing
 from lossparity.errors import UsageError, suggest, time_limit
 from lossparity.spec import FORMAT_ALIASES
 
-__all__ = ["arithmetic", "backend", "case", "cases", "fail_on", "format", "grade", "named", "no_cache", "timeout"]
+__all__ = [
+    "arithmetic",
+    "backend",
+    "case",
+    "cases",
+    "fail_on",
+    "format",
+    "grade",
+    "named",
+    "no_cache",
+    "output",
+    "timeout",
+]
 
+
+_Command = TypeVar("_Command", bound="Callable[..., Any] | click.Command")
 
 # Click's parameter types take an argument since 8.4, and before that to the type checker alone.
 if TYPE_CHECKING:
@@ -54,6 +69,18 @@ class _Named(_Choice):
 def named(noun: str, *choices: str) -> click.ParamType[str]:
     """Return the type of a parameter that is one of some names: a misspelt one is answered with the nearest."""
     return _Named(noun, choices)
+
+
+def output(files: str) -> Callable[[_Command], _Command]:
+    """Return the option for the folder that receives some files."""
+    return click.option(
+        "-o",
+        "--output",
+        default="lossparity-results",
+        show_default=True,
+        type=click.Path(path_type=Path, file_okay=False),
+        help=f"Folder that receives {files}.",
+    )
 
 
 def _seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:

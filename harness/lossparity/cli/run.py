@@ -46,14 +46,7 @@ from lossparity.errors import UsageError
     "regression makes the exit status 1.",
 )
 @options.fail_on
-@click.option(
-    "-o",
-    "--output",
-    default="lossparity-results",
-    show_default=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder that receives run.jsonl and report.html.",
-)
+@options.output("run.jsonl and report.html")
 @click.option(
     "--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.xml", help="Write JUnit XML, for CI."
 )

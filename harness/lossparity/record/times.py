@@ -8,12 +8,13 @@ from typing import Annotated
 import msgspec
 
 from lossparity.ratios import VERDICTS
+from lossparity.spec import PASSES
 
 __all__ = ["Interval", "Job", "Ratio", "Speed", "Triad"]
 
 # What is read has these words and numbers alone: a line with another one is damaged.
 _Verdict = Annotated[str, msgspec.Meta(pattern=rf"^({'|'.join(VERDICTS)})\Z")]
-_Pass = Annotated[str, msgspec.Meta(pattern=r"^(both|forward|backward)\Z")]
+_Pass = Annotated[str, msgspec.Meta(pattern=rf"^({'|'.join(PASSES)})\Z")]
 _Above0 = Annotated[float, msgspec.Meta(gt=0)]
 _Positive = Annotated[float, msgspec.Meta(ge=0)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**60)]
@@ -49,10 +50,11 @@ class Triad(msgspec.Struct, frozen=True, tag_field="kind", tag="triad", omit_def
 class Speed(msgspec.Struct, frozen=True, tag_field="kind", tag="speed", omit_defaults=True):
     """The times of one pass (forward, backward or both) of one check.
 
-    `seconds` are of a call, one figure a round, each the mean of `calls` calls; `rounds` says which rounds of the job's
-    they are, so that two backends are paired. `first` is the first call of all, with what is compiled for it. `moved`
-    are the bytes that the pass has to move at least, `peak` those that a call took at most beyond what was there
-    before, none where that cannot be told. `cold` are the seconds of a call on a GPU whose L2 cache was emptied before.
+    `seconds` are of a call, one figure a round, each of a sample of `calls` calls; `rounds` says which of the job's
+    rounds they are, so that two backends are paired. `first` is the first call of all, with what is compiled for it.
+    `moved` are the bytes that the pass has to move at least, `peak` those that a call took at most beyond what was
+    there before, none where that cannot be told. `cold` are the seconds of a call on a GPU whose L2 cache was emptied
+    before.
     `ulp` is the largest error that was seen in the results of timed calls. `refused` says why there is no time, or none
     that counts; `doubts` what makes it doubtful.
     """

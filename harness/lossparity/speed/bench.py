@@ -20,16 +20,17 @@ from lossparity import __version__
 from lossparity.bundle import bundled
 from lossparity.errors import UsageError
 from lossparity.model import Backend, Case
+from lossparity.processors import allowed
 from lossparity.ratios import LEAST, MARGIN
 from lossparity.record import VERSION, Appends, Environment, Footer, Header, Job, NotTested, Speed
 from lossparity.registry import registered
+from lossparity.spec import PASSES
 from lossparity.speed.job import Timing
 from lossparity.speed.participant import Participant
 from lossparity.speed.rounds import Limits
 from lossparity.speed.traffic import caches, processor
 from lossparity.suite import digest
 from lossparity.target import Target
-from lossparity.timing import PASSES
 from lossparity.worker import THREADS
 from lossparity.workers import Worker
 
@@ -44,6 +45,7 @@ ALLOCATORS: Mapping[str, Mapping[str, str]] = {
 # A first call is to pay for its compilation, whatever an earlier process compiled.
 _ANEW = {"JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
 
+_PLACED = "on as many processors as threads, for each case those with the least to do; once more on others"
 
 Told = Callable[[int, int, str, float | None], None]
 """Hears how far a job is: cases done of all, what is being done, and about how many seconds are left, where known."""
@@ -62,7 +64,7 @@ class Bench:
     against: Backend
     formats: Sequence[str] = ()
     passes: Sequence[str] = PASSES
-    limits: Limits = field(default_factory=lambda: Limits(60, LEAST, 20.0))
+    limits: Limits = field(default_factory=lambda: Limits(40, LEAST, 20.0))
     threads: int = 1
     allocator: str = "system"
     margin: float = MARGIN
@@ -156,6 +158,7 @@ def _settings(plan: Bench) -> dict[str, str]:
         "caches": f"L2 {sizes.second >> 10} KiB, last level {sizes.last >> 10} KiB" if sizes.last else "unknown",
         "load before": f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown",
         "threads": str(plan.threads),
+        "placed": _PLACED if len(allowed()) > plan.threads else "anywhere",
         "allocator": ", ".join([plan.allocator, *(f"{k}={v}" for k, v in ALLOCATORS[plan.allocator].items())]),
         "rounds": f"at most {limits.most}, and {limits.seconds:g} s a case, but at least {limits.least}",
     }

@@ -17,6 +17,7 @@ from lossparity.ratios import FASTER, INCONCLUSIVE, SLOWER, Ratio, doubts
 from lossparity.record import Interval, Line, NotTested, Speed, Triad
 from lossparity.record import Ratio as RatioLine
 from lossparity.speed.participant import NotOffered, Participant, Refused
+from lossparity.speed.places import held, idlest
 from lossparity.speed.rounds import UNSEEN, Key, Limits, Rounds, go
 from lossparity.speed.traffic import available, moved, regime, working_set
 from lossparity.speed.triad import Triad as Memory
@@ -64,6 +65,7 @@ class Timing:
     doing: Callable[[str], None]
     speeds: dict[Key, Speed] = field(default_factory=dict)
     not_tested: list[NotTested] = field(default_factory=list)
+    processors: Sequence[int] = ()
 
     def lines(self, participants: Sequence[Participant]) -> list[Line]:
         """Time it, and return what is to be recorded."""
@@ -73,11 +75,13 @@ class Timing:
         if reason := lacking(size, len(participants)):
             self.not_tested.append(NotTested(self._name, reason, len(participants)))
             return []
+        self.processors = idlest(self.threads)
         for one in participants:
             self.prepare(one, arrays)
         memory = Memory(size, self.threads)
         try:
-            found = go(self._live, memory, self.limits, self.dice, lambda n: self.doing(f"round {n}"))
+            with held(self.processors):
+                found = go(self._live, memory, self.limits, self.dice, lambda n: self.doing(f"round {n}"))
             self.take(found)
             right = self.verifier(arrays)
             for key in self._live:
@@ -104,6 +108,7 @@ class Timing:
         request = Request(one.backend.variant, case.operation, arrays, case.keywords, mode)
         done: dict[str, Any] = {}
         try:
+            one.stay(self.processors)
             done = one.prepare(request, list(self.passes))
         except NotOffered as error:
             self.not_tested.append(NotTested(f"{self._name}@{one.backend}", str(error), 1))
@@ -178,25 +183,26 @@ class Timing:
         return [self._line(key, base, ratio, again.get(key)) for key, (base, ratio) in found.items()]
 
     def _again(self, differing: Mapping[Key, tuple[Key, Ratio]], memory: Memory) -> dict[Key, Ratio]:
-        """Time once more those that differ: first those where it is not clear, in new processes and as many rounds."""
+        """Time once more, on other processors, what differs: what is not clear in new processes and as many rounds."""
         seen: dict[Key, Ratio] = {}
         clear = {key for key, (_, one) in differing.items() if one.low > _CLEAR or one.high < 1 / _CLEAR}
         fewest = Limits(self.limits.least, self.limits.least, 0.0)
         for some, limits in ((differing.keys() - clear, self.limits), (clear, fewest)):
             keys = list(dict.fromkeys(k for key in self.speeds if key in some for k in (key, differing[key][0])))
             if keys:
-                if limits is self.limits:
-                    self._anew(dict.fromkeys(one for one, _ in keys))
-                rounds = go(keys, memory, limits, self.dice, self._once_more)
+                others = idlest(self.threads, apart=self.processors)
+                self._placed(dict.fromkeys(one for one, _ in keys), others, anew=limits is self.limits)
+                with held(others):
+                    rounds = go(keys, memory, limits, self.dice, self._once_more)
                 seen |= {key: rounds.ratio(key, differing[key][0], self.margin) for key in some}
         return seen
 
-    def _anew(self, participants: Iterable[Participant]) -> None:
-        """Start processes again: where arrays lie makes a difference of some percent, and it lasts as long as they."""
+    def _placed(self, participants: Iterable[Participant], processors: Sequence[int], *, anew: bool) -> None:
+        """Go to other processors, in new processes: where arrays lie makes some percent, for as long as they live."""
         for one in participants:
-            self.doing(f"a new process of {one.backend}")
+            self.doing(f"a new process of {one.backend}" if anew else f"another processor for {one.backend}")
             try:
-                one.anew()
+                one.anew(processors) if anew else one.stay(processors)
             except (NotOffered, Refused) as error:  # it has no rounds then, and the pair no verdict
                 for key in self._live:
                     if key[0] is one:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,12 +50,18 @@ class Participant:
         self.calls = {name: int(number) for name, number in done["calls"].items()}
         return done
 
-    def anew(self) -> None:
+    def anew(self, processors: Sequence[int]) -> None:
         """Prepare the same in a new process, whose arrays lie elsewhere; NotOffered or Refused where that fails."""
         assert self._prepared is not None
         self.calls = {}
         self.worker.close()
+        self.stay(processors)
         self.prepare(*self._prepared)
+
+    def stay(self, processors: Sequence[int]) -> None:
+        """Compute on these processors from now on, any where none are named; what drives a device stays on none."""
+        if processors and self.backend.device == "cpu":
+            self._do("stay", on=list(processors))
 
     def _calls(self, timed: str) -> int:
         if timed not in self.calls:

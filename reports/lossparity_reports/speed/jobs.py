@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lossparity.record import Job, Ratio, Record, Speed
+from lossparity.spec import PASSES
 from lossparity_reports.charts.figure import formats_of
 from lossparity_reports.plain import line
 
-__all__ = ["PASSES", "Timed", "TimedJob", "jobs"]
-
-PASSES = ("both", "forward", "backward")
-"""The order of the passes; the first is the headline."""
+__all__ = ["Timed", "TimedJob", "jobs"]
 
 
 @dataclass(frozen=True)
