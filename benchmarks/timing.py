@@ -3,8 +3,9 @@
     [ALLOCATOR=system] python benchmarks/timing.py [--rounds N] [BACKEND ...]
 
 It is the forward pass of speed/image-classes/float32, (256, 1000), by torch and by NumPy, on one thread. In each round
-every way has its turn, in an order drawn by lot and in a process of its own; ratios are taken round by round. The two
-that know nothing of lossparity call the very function that the adapter calls, on eight inputs in turn, as bench does.
+every way has its turn, in an order drawn by lot, in a process of its own and on the same processor; ratios are taken
+round by round. The two that know nothing of lossparity call the very function that the adapter calls, on eight inputs
+in turn, as bench does; of their samples the lower quartile is taken, as bench does within its own.
 
 All processes keep freed memory, as under `lossparity bench --allocator reuse`. With glibc's own settings what an array
 of a megabyte costs depends on what a process freed before, and NumPy's times differ several times over.
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from lossparity.speed.bench import ALLOCATORS
+from lossparity.speed.places import held, idlest
 
 CASE, FORMAT = "speed/image-classes", "float32"
 KEY = f"{CASE}/{FORMAT}@{{}}#forward"
@@ -61,7 +63,8 @@ def blocked(backend: str) -> None:
 
     timer = Timer("call()", globals={"call": called(backend)}, num_threads=1)
     timer.timeit(20)
-    print(timer.blocked_autorange(min_run_time=1000 * SAMPLE).median)
+    times = timer.blocked_autorange(min_run_time=1000 * SAMPLE).times
+    print(statistics.quantiles(times, n=4)[0] if len(times) > 1 else times[0])
 
 
 def run(folder: str, *words: str) -> str:
@@ -76,7 +79,7 @@ def run(folder: str, *words: str) -> str:
 
 
 def seconds(way: str, backend: str, folder: str) -> float:
-    """Return the median that one way finds."""
+    """Return the time of a call that one way finds."""
     if way == "torch.utils.benchmark":
         return float(run(folder, __file__, "--blocked", backend).split()[-1])
     if way == "lossparity bench":
@@ -90,7 +93,7 @@ def seconds(way: str, backend: str, folder: str) -> float:
             words = ["--pyargs", f"lossparity.conformance::{KEY.format(backend)}", *given]
         run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words, "--benchmark-json=times.json")
     (one,) = json.loads(Path(folder, "times.json").read_text(encoding="utf-8"))["benchmarks"]
-    return float(one["stats"]["median"])
+    return float(one["stats"]["q1" if way == "pytest-benchmark" else "median"])
 
 
 def main() -> None:
@@ -109,8 +112,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "test_forward.py").write_text(TESTS.format(backend), encoding="utf-8")
             for _ in range(given.rounds):
-                for way in random.sample(ways, len(ways)):
-                    found[way].append(seconds(way, backend, folder))
+                with held(idlest(1)):
+                    for way in random.sample(ways, len(ways)):
+                        found[way].append(seconds(way, backend, folder))
         print(f"{KEY.format(backend)}, {given.rounds} rounds, allocator: {ALLOCATOR}")
         for way, times in found.items():
             ratios = [one / other for one, other in zip(times, found[ways[0]], strict=True)]

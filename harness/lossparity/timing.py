@@ -35,10 +35,11 @@ _ROTATED = 1 << 20  # bytes of the tensors that the calls of a sample take in tu
 _MOST_CALLS = 1 << 16
 _TRIALS = 5
 _FEWEST = 3
-_LONG = 0.1  # seconds; calls that take longer are tried in the fewest trials
+_LONG = 0.02  # seconds; calls that take longer are tried in the fewest trials, and once where nothing is said
 _KEPT = 0.25  # a repeated call that takes less than this share of the first one on a tensor did not compute
 _LEFT = 0.25  # the share of a call that may be left to do when its time has been taken
 _UNCERTAIN = 1e-4  # seconds that two times of bringing the same result back may differ
+_SETTLING = 0.1  # seconds at most until memory that is not used any more has been given back
 _STATUS = "/proc/self/status"
 
 
@@ -108,7 +109,9 @@ class Timed:
 
     def _enough(self, name: str) -> int:
         """Return how many calls make a sample."""
-        seconds, number = min(self.sample(name, 0.5, 1), self.sample(name, -1.0, 1)), 1
+        seconds, number = self.sample(name, 0.5, 1), 1
+        if seconds < _LONG:
+            seconds = min(seconds, self.sample(name, -1.0, 1))
         while number * seconds < _TARGET and number < _MOST_CALLS:
             number = min(max(2 * number, math.ceil(1.1 * _TARGET / max(seconds, 1e-9))), _MOST_CALLS)
             seconds = self.sample(name, 0.5, number)
@@ -178,8 +181,20 @@ class Timed:
         """Return the largest memory, in bytes, that one call of a pass takes beyond what is there before it.
 
         It is a framework's own count where the adapter has one; else, where calls compute on the `host`, that of the
-        whole process, which needs Linux.
+        whole process, which needs Linux: the largest of some, since what is let go on other threads while a call runs
+        hides as much of what the call takes.
         """
+        counted: Callable[[Callable[[], None]], int | None] | None = getattr(self.framework, "peak_memory", None)
+        if counted is not None and (there := counted(self._call(name))) is not None:
+            return there
+        if not host:
+            return None
+        several = range(_FEWEST if hasattr(self.framework, "synchronise") else 1)
+        found = [rise for rise in (resident(self._call(name)) for _ in several) if rise is not None]
+        return max(found, default=None)
+
+    def _call(self, name: str) -> Callable[[], None]:
+        """Return one call of a pass on a new input, with what comes before it done."""
         made = self.input(0.5)
         state = self.passes.recorded(made) if name == "backward" else None
         if state is not None:
@@ -195,13 +210,11 @@ class Timed:
                 for result in self.passes.both(made, self.upstream):
                     self._wait(result)
 
-        counted: Callable[[Callable[[], None]], int | None] | None = getattr(self.framework, "peak_memory", None)
-        there = counted(work) if counted is not None else None
-        return resident(work) if there is None and host else there
+        return work
 
     def doubts(self, name: str) -> str:
         """Say why a time of this pass is no time of the work: it is not done by then, or not done at all."""
-        trials = []
+        trials: list[tuple[float, ...]] = []
         for trial in range(_TRIALS):
             other, made = self.input(-1.0), self.input(2.0 if trial % 2 else 0.5)
             self._timed(name, [other], 1)
@@ -212,21 +225,9 @@ class Timed:
             there = self.framework.to_numpy(value if name == "forward" else gradient)
             taken = time.perf_counter() - began
             trials.append((fresh, repeated, call, taken, self._copying(there, call)))
-            if call > _LONG and len(trials) == _FEWEST:
+            if call > _LONG and (len(trials) == _FEWEST or not _doubt(*trials[0])):
                 break
-        fresh, repeated, call, taken, copied = map(statistics.median, zip(*trials))
-        left = taken - copied
-        if left > max(_LEFT * call, _LEFT * copied, _UNCERTAIN):
-            return (
-                f"when the time of {_short(call)} had been taken, {_short(left)} of work were left: the call returns "
-                "before its result is there"
-            )
-        if repeated < _KEPT * fresh:
-            return (
-                f"a second call on the same tensor took {_short(repeated)} after {_short(fresh)}: results are kept, "
-                "and only a first call computes"
-            )
-        return ""
+        return _doubt(*map(statistics.median, zip(*trials)))
 
     def _copying(self, there: Array, call: float) -> float:
         """Return how long it takes to bring back a tensor like a result, which is known to be complete."""
@@ -344,9 +345,8 @@ def _passes(
 
 def resident(work: Callable[[], None]) -> int | None:
     """Return by how many bytes the resident memory of this process rose at most during some work; none off Linux."""
-    with suppress(AttributeError, OSError):  # where it is not glibc
-        ctypes.CDLL(None).malloc_trim(0)  # what the allocator holds back would be taken without being seen
     try:
+        _settle()
         with open("/proc/self/clear_refs", "w", encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel
             file.write("5")
         before = _status("VmRSS")
@@ -356,12 +356,41 @@ def resident(work: Callable[[], None]) -> int | None:
         return None
 
 
+def _settle() -> None:
+    """Have unused memory given back, until there is none: some frameworks let go of it on threads of their own."""
+    now, until = _status("VmRSS"), time.perf_counter() + _SETTLING
+    while time.perf_counter() < until:
+        earlier = now
+        time.sleep(_SETTLING / 10)
+        with suppress(AttributeError, OSError):  # where it is not glibc
+            ctypes.CDLL(None).malloc_trim(0)  # what the allocator holds back would be taken without being seen
+        now = _status("VmRSS")
+        if now >= earlier:
+            return
+
+
 def _status(key: str) -> int:
     with open(_STATUS, encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel
         for line in file:
             if line.startswith(key):
                 return 1024 * int(line.split()[1])
     raise OSError(f"{_STATUS} has no {key}")
+
+
+def _doubt(fresh: float, repeated: float, call: float, taken: float, copied: float) -> str:
+    """Say what times mean: of a first and a second call on a tensor, of one that is fetched, and of a copy like it."""
+    left = taken - copied
+    if left > max(_LEFT * call, _LEFT * copied, _UNCERTAIN):
+        return (
+            f"when the time of {_short(call)} had been taken, {_short(left)} of work were left: the call returns "
+            "before its result is there"
+        )
+    if repeated < _KEPT * fresh:
+        return (
+            f"a second call on the same tensor took {_short(repeated)} after {_short(fresh)}: results are kept, "
+            "and only a first call computes"
+        )
+    return ""
 
 
 def _short(seconds: float) -> str:

@@ -77,9 +77,9 @@ SPEED: dict[str, str] = {
     "of triad": "that rate as a share of the triad a[i] = b[i] + s c[i] of as many bytes, timed in the same rounds: "
     "about what this memory gives",
     "memory": "the most that one call took beyond what was there before it; less than 2 MB cannot be told",
-    "ratio": "the interquartile mean of the time divided by that of the backend it is compared with, in the same "
+    "ratio": "the median of the time divided by that of the backend it is compared with, in the same "
     "round; below 1 is less time",
-    "99 % interval": "of that mean, by the bootstrap; in the picture a line from end to end, the mean as a dot, "
+    "99 % interval": "of that median, by the bootstrap; in the picture a line from end to end, the median as a dot, "
     "and shaded what counts as the same; the axis is logarithmic, and its ends are above it",
     "faster, slower": "the whole interval is beyond the margin, and was so again when both were timed once more",
     "same": "the whole interval is within the margin",

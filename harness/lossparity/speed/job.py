@@ -19,13 +19,14 @@ from lossparity.record import Ratio as RatioLine
 from lossparity.speed.participant import NotOffered, Participant, Refused
 from lossparity.speed.places import held, idlest
 from lossparity.speed.rounds import UNSEEN, Key, Limits, Rounds, go
-from lossparity.speed.traffic import available, moved, regime, working_set
+from lossparity.speed.traffic import available, made, moved, regime, working_set
 from lossparity.speed.triad import Triad as Memory
 from lossparity.speed.verified import Verifier
 
-__all__ = ["Timing", "lacking"]
+__all__ = ["Timing", "lacking", "seen"]
 
 _CLEAR = 1.25  # a ratio whose whole interval is beyond it is seen again in the fewest rounds
+_TOLD = 2 << 20  # bytes, to which resident memory can be told
 _COPIES = 12  # of the logits, that a call and the looking at its results may need beside what every backend holds
 _JUDGED: Mapping[str, tuple[str, ...]] = {
     "forward": ("value",),
@@ -44,6 +45,14 @@ def lacking(size: int, number: int) -> str:
     if not free or needed <= free:
         return ""
     return f"it may need {needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free"
+
+
+def seen(taken: int | None, results: int) -> int | None:
+    """Return the memory that a call was seen to take, none where its results of so many bytes take more.
+
+    Then its allocator still held memory of earlier calls, and gave it to this one.
+    """
+    return None if taken is None or taken < results - _TOLD else taken
 
 
 @dataclass
@@ -164,7 +173,8 @@ class Timing:
             self._say(key, refused=str(error))
             return
         try:
-            self._say(key, peak=one.memory(timed), cold=one.cold(timed, right.scale))
+            peak = seen(one.memory(timed), made(self.case.operation, timed, right.arrays, self.case.keywords))
+            self._say(key, peak=peak, cold=one.cold(timed, right.scale))
         except (NotOffered, Refused) as error:
             self._doubt(key, f"its memory could not be measured: {error}")
 

@@ -19,6 +19,7 @@ from lossparity.record import Speed
 from lossparity.speed.bench import Bench, participants
 from lossparity.speed.job import Timing, lacking
 from lossparity.speed.participant import NotOffered, Participant, Refused
+from lossparity.speed.places import idlest
 from lossparity.speed.rounds import SCALES, Key, Rounds
 from lossparity.speed.traffic import working_set
 from lossparity.speed.verified import Verifier
@@ -127,6 +128,7 @@ class Singly:
             self._timing = Timing(
                 "", case, fmt, (), plan.against, plan.limits, plan.margin, plan.threads, self._dice, _unheard
             )
+            self._timing.processors = idlest(plan.threads)
             self._arrays, self._right = build(case, fmt), None
         return self._timing
 

@@ -13,7 +13,7 @@ from lossparity.formats import FORMATS, Array
 from lossparity.model import Keyword
 from lossparity.shapes import value_shape
 
-__all__ = ["Caches", "available", "caches", "moved", "processor", "regime", "working_set"]
+__all__ = ["Caches", "available", "caches", "made", "moved", "processor", "regime", "working_set"]
 
 _SYSTEM = Path("/sys/devices/system/cpu/cpu0/cache")
 
@@ -71,7 +71,7 @@ def moved(operation: str, timed: str, arrays: Mapping[str, Array], keywords: Map
     """
     first = next(iter(arrays.values()))
     whole, width = first.data.nbytes, first.data.itemsize
-    value = math.prod(value_shape(operation, first.shape, keywords)) * width
+    value = made(operation, "forward", arrays, keywords)
     beside = sum(arrays[name].data.nbytes for name in ("target", "weight") if name in arrays)
     picked = operation == "nll_loss" and arrays["target"].format not in FORMATS
     read = arrays["target"].data.size * width if picked else whole
@@ -80,6 +80,13 @@ def moved(operation: str, timed: str, arrays: Mapping[str, Array], keywords: Map
         "backward": (0 if operation == "nll_loss" else whole) + beside + value + whole,
         "both": read + beside + value + value + whole,
     }[timed]
+
+
+def made(operation: str, timed: str, arrays: Mapping[str, Array], keywords: Mapping[str, Keyword]) -> int:
+    """Return the bytes of the results of a pass: no call takes less memory."""
+    first = next(iter(arrays.values()))
+    value = math.prod(value_shape(operation, first.shape, keywords)) * first.data.itemsize
+    return {"forward": value, "backward": first.data.nbytes, "both": value + first.data.nbytes}[timed]
 
 
 def available() -> int:
