@@ -488,9 +488,9 @@ def _counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], int]:
     """Return a function that waits until so many requests were put, as long as the others take, and counts them."""
     put, ask = [0], Worker.ask
 
-    def counting(worker: Worker, request: Request) -> Outcome:
+    def counting(worker: Worker, request: Request, place: int | None = None) -> Outcome:
         put[0] += 1
-        return ask(worker, request)
+        return ask(worker, request, place)
 
     def count(expected: int) -> int:
         end = time.monotonic() + 10

@@ -291,10 +291,10 @@ def test_who_computes_on_the_processor_stays_where_it_is_told() -> None:
     with participants(Bench(backends[:1], [hasty.CASE], backends[0])) as found:
         worker = found[0].worker
         found[0].stay(allowed()[:1])
-        assert worker._process is not None
-        assert os.sched_getaffinity(worker._process.pid) == set(allowed()[:1])
+        assert worker._child is not None
+        assert os.sched_getaffinity(worker._child.pid) == set(allowed()[:1])
         Participant(backends[1], worker).stay(allowed())  # what drives a device may run anywhere
-        assert os.sched_getaffinity(worker._process.pid) == set(allowed()[:1])
+        assert os.sched_getaffinity(worker._child.pid) == set(allowed()[:1])
 
 
 def test_memory_that_an_allocator_kept_from_before_is_not_told_as_none_taken() -> None:

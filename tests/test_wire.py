@@ -32,7 +32,7 @@ def sent(parts: list[bytes]) -> tuple[dict[str, Any], dict[str, Array]]:
 
 def raw(header: object, data: bytes = b"") -> io.BytesIO:
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return io.BytesIO(struct.pack("<Q", len(text)) + text + data)
+    return io.BytesIO(struct.pack("<QQ", 0, len(text)) + text + data)
 
 
 def same(one: Array, other: Array) -> bool:
@@ -134,7 +134,7 @@ def test_a_lone_surrogate_becomes_text_that_can_be_recorded() -> None:
 
 NO_MESSAGE = {
     "text where the length is": b"Traceback (most recent call last):\n" * 4,
-    "an absurd header": struct.pack("<Q", 1 << 60),
+    "an absurd header": struct.pack("<QQ", 0, 1 << 60),
     "all ones": b"\xff" * 64,
     "cut in the length": b"\x01\x02\x03",
     "cut in the header": raw({"arrays": []}).getvalue()[:-3],

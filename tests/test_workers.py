@@ -44,7 +44,7 @@ def flood(x):
 
 def absurd(x):
     text = b'{"outcome": "produced", "arrays": [["value", "float64", [1000000000000000]]]}'
-    os.write(REPLIES, struct.pack("<Q", len(text)) + text)
+    os.write(REPLIES, struct.pack("<QQ", 1, len(text)) + text)
     os._exit(0)
 
 

@@ -10,10 +10,11 @@ import os
 from functools import cache
 from traceback import walk_tb
 from typing import Any, Callable, Mapping, Optional, Union
+from zlib import crc32
 
 import numpy as np
 
-from lossparity.formats import FORMATS, Array
+from lossparity.formats import FORMATS, INTEGERS, Array
 from lossparity.framework import NO_LAYOUTS, Entry, Framework, Implementation, Unsupported
 from lossparity.model import Declined, Produced, Raised, Request
 from lossparity.spec import OPERATIONS
@@ -29,8 +30,11 @@ def call(framework: Framework, implementation: Implementation, request: Request)
         entry = chosen(implementation, request)
     except Unsupported as error:
         return Declined(said(error))
+    except Exception as error:  # noqa: BLE001 - a stranger's adapter may fail where it is asked what it accepts
+        return Raised(type(error).__name__, said(error))
     if entry is None:
         return Declined(f"{request.operation} with {_stated(request)} is not offered")
+    before = {name: crc32(_bytes(a)) for name, a in request.arrays.items()}  # a tensor may share the request's memory
     try:
         tensors = {name: placed(framework, a, request.layout) for name, a in request.arrays.items()}
         value, pullback = framework.vjp(function_of(framework, entry, request), *arguments(request, tensors))
@@ -40,7 +44,7 @@ def call(framework: Framework, implementation: Implementation, request: Request)
     except Exception as error:  # noqa: BLE001 - whatever a framework raises is its outcome
         return Raised(type(error).__name__, said(error), entry.api, entry.origin, _where(error, entry.file))
     gradient = _gradient(framework, entry, pullback, tensors)
-    return Produced(produced, gradient, entry.api, entry.origin, _unmodified(framework, request, tensors))
+    return Produced(produced, gradient, entry.api, entry.origin, _unmodified(framework, request, tensors, before))
 
 
 def chosen(implementation: Implementation, request: Request) -> Optional[Entry]:
@@ -127,14 +131,23 @@ def _gradient(
 
 def _result(framework: Framework, value: Any) -> Array:
     try:
-        return framework.to_numpy(value)
+        result = framework.to_numpy(value)
     except (AttributeError, KeyError, TypeError) as error:  # not a tensor at all, or of a type that no format is
         raise TypeError(f"the result, of type {type(value).__name__}, is not an array of numbers: {error}") from error
+    if not isinstance(result, Array):
+        raise TypeError(f"the adapter's to_numpy returned {type(result).__name__}, which is no Array")
+    if result.format not in FORMATS and result.format not in INTEGERS:
+        raise TypeError(f"the adapter's to_numpy returned an array of {result.format!r}, which is no format")
+    return Array(result.format, result.data)  # whose dtype is looked at once more
 
 
 def said(error: BaseException) -> str:
     """Return an exception's message, or its name where it has none; not more than is worth recording."""
-    return (str(error) or type(error).__name__)[:_MOST_MESSAGE]
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - the message of a broken exception cannot be had
+        message = ""
+    return (message or type(error).__name__)[:_MOST_MESSAGE]
 
 
 def _where(error: BaseException, file: str) -> str:
@@ -146,11 +159,15 @@ def _where(error: BaseException, file: str) -> str:
     return f"{file if near.startswith(os.pardir) else near}:{lines[-1]}"
 
 
-def _unmodified(framework: Framework, request: Request, tensors: Mapping[str, Any]) -> bool:
+def _unmodified(framework: Framework, request: Request, tensors: Mapping[str, Any], before: Mapping[str, int]) -> bool:
     try:
         return all(
-            framework.to_numpy(tensors[name]).data.tobytes() == np.ascontiguousarray(given.data).tobytes()
+            crc32(_bytes(given)) == before[name] and _bytes(framework.to_numpy(tensors[name])) == _bytes(given)
             for name, given in request.arrays.items()
         )
     except Exception:  # noqa: BLE001 - an input that cannot be read any more was given away or deleted
         return False
+
+
+def _bytes(array: Array) -> bytes:
+    return np.ascontiguousarray(array.data).tobytes()

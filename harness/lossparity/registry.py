@@ -32,6 +32,7 @@ from lossparity.spec import COMPILERS
 
 __all__ = [
     "Registered",
+    "adapters_of",
     "case_packs",
     "compiler",
     "installed",
@@ -88,6 +89,12 @@ def registered() -> dict[str, Registered]:
         return (order.index(framework) if framework in order else len(order), name)
 
     return {name: described(name) for name in sorted(adapters, key=place)}
+
+
+def adapters_of(backends: Sequence[Backend]) -> list[str]:
+    """Return the adapter of each backend; that of a user's function, which nobody registered, is its framework's."""
+    entries = registered()
+    return [(entries.get(one.implementation) or entries[one.framework]).adapter for one in backends]
 
 
 def compiler(framework: str) -> str:

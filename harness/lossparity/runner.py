@@ -11,37 +11,32 @@ import datetime
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from lossparity import __version__
 from lossparity.agreement import Agreements
-from lossparity.bundle import Elsewhere, bundled
 from lossparity.errors import UsageError
 from lossparity.judged import Judged, Summary, Told, silent
 from lossparity.known import Deviation
 from lossparity.lines import case_line
-from lossparity.model import Backend, Case, Grade, Outcome, Request
+from lossparity.model import Backend, Case, Grade, Outcome
 from lossparity.plans import Question
 from lossparity.record import VERSION, Appends, Environment, Header, NotTested, Part, Writer
 from lossparity.reference import Remember, computed
 from lossparity.reference.conventions import SPEC, Convention
-from lossparity.registry import registered
+from lossparity.registry import adapters_of, registered
 from lossparity.sharding import Shard, names_hash
 from lossparity.suite import digest
 from lossparity.target import Target
+from lossparity.teams import Answers, Team, started
 from lossparity.workers import Worker, WorkerStopped
 
-__all__ = ["UNTAGGED", "Answers", "Run", "ask", "introduce", "prepare", "run", "workers_for"]
+__all__ = ["UNTAGGED", "Run", "introduce", "prepare", "run", "teams_for", "workers_for"]
 
 UNTAGGED = "compiled modes run only the cases that are tagged `compiled: true`"
 
-Answers = list[tuple[Backend, list[Outcome] | WorkerStopped]]
-"""What each backend of a worker answered to each request, or why it is not asked any more."""
-
-_Serving = tuple[Worker, list[Backend], ThreadPoolExecutor]
-_Put = tuple[Question, list[Future[tuple[Worker, Answers]]]]
+_Put = tuple[Question, list[Callable[[], tuple[Worker, Answers]]]]
 
 _AHEAD = 2**23  # elements, of inputs times backends, that workers may be ahead of the judging: tens of megabytes
 
@@ -53,7 +48,8 @@ class Run:
     `target` is a user's function; `beside` is the framework's own backend, asked what that fails. `convention` is what
     is right; `only` names the checks `case/format` to run, all when empty; `left_out` is what is known not to
     be tested. `told` hears of every failure; `remember` may keep references on disk. `shard` is the part of the
-    questions that is run here, all when none is given.
+    questions that is run here, all when none is given. `jobs` workers answer for each framework on a device, but one
+    where there is a backend `beside`; each may take so many bytes of `memory`, 0 for any, None for the default.
     """
 
     backends: Sequence[Backend]
@@ -74,6 +70,8 @@ class Run:
     told: Told = silent
     remember: Remember = computed
     shard: Shard | None = None
+    jobs: int = 1
+    memory: int | None = None
 
     def questions(self) -> tuple[list[Question], list[NotTested]]:
         """Every case in every format that was asked for, and those for which the convention has no formula."""
@@ -106,30 +104,30 @@ class Run:
 
 
 @contextmanager
+def teams_for(plan: Run) -> Iterator[list[Team]]:
+    """Start workers for each adapter, device and Python, all at once; end them all afterwards."""
+    shared: dict[tuple[str, str, str, str], list[Backend]] = {}
+    for backend, adapter in zip(plan.backends, adapters_of(plan.backends), strict=True):
+        shared.setdefault((backend.framework, adapter, backend.python, backend.device), []).append(backend)
+    teams: list[Team] = []
+    for (_, adapter, _, device), backends in shared.items():
+        compiled = any(backend.mode for backend in backends)
+        number = 1 if plan.beside else plan.jobs
+        alike = [
+            Worker(adapter, device, plan.timeout, plan.target, compiled, memory=plan.memory) for _ in range(number)
+        ]
+        teams.append(Team(alike, backends))
+    with started({worker: team.backends[0] for team in teams for worker in team.workers}), ExitStack() as stack:
+        for team in teams:
+            stack.callback(team.close)
+        yield teams
+
+
+@contextmanager
 def workers_for(plan: Run) -> Iterator[dict[Worker, list[Backend]]]:
     """Start one worker for each adapter, device and Python, all at once; end them all afterwards."""
-    adapters = registered()
-    shared: dict[tuple[str, str, str, str], list[Backend]] = {}
-    for backend in plan.backends:
-        # A user's function is no registered variant: it runs beside the framework's own.
-        entry = adapters.get(backend.implementation) or adapters[backend.framework]
-        shared.setdefault((backend.framework, entry.adapter, backend.python, backend.device), []).append(backend)
-    away = [(framework, adapter, python) for framework, adapter, python, _ in shared if python]
-    with bundled(away) if away else nullcontext(dict[tuple[str, str, str], Elsewhere]()) as elsewhere:
-        workers: dict[Worker, list[Backend]] = {}
-        for (framework, adapter, python, device), backends in shared.items():
-            compiled = any(backend.mode for backend in backends)
-            there = elsewhere.get((framework, adapter, python))
-            workers[Worker(adapter, device, plan.timeout, plan.target, compiled, there)] = backends
-        try:
-            for worker in workers:
-                worker.start()
-            yield workers
-        finally:
-            for worker in workers:
-                worker.dismiss()
-            for worker in workers:
-                worker.close()
+    with teams_for(replace(plan, jobs=1)) as teams:
+        yield {team.workers[0]: team.backends for team in teams}
 
 
 @contextmanager
@@ -161,20 +159,22 @@ def run(plan: Run, writer: Writer, progress: Callable[[int, int, Summary], None]
             summary.not_tested.append(NotTested(str(backend), UNTAGGED, untagged))
     del everything  # a question holds its arrays and certified answers until it is let go
     total, done = sum(len(plan.asked(question)) for question in questions), 0
-    with workers_for(plan) as workers, ExitStack() as threads, _stopped_at_once(workers):
+    with teams_for(plan) as teams, _stopped_at_once(worker for team in teams for worker in team.workers):
         ready = [
-            (worker, backends, threads.enter_context(ThreadPoolExecutor(1)))
-            for worker, backends in workers.items()
-            if introduce(worker, {b: sum(q.put_to(b) for q in questions) for b in backends}, writer, summary)
+            team
+            for team in teams
+            if introduce(
+                team.workers[0], {b: sum(q.put_to(b) for q in questions) for b in team.backends}, writer, summary
+            )
         ]
         judged = Judged(plan.known, plan.threshold, plan.beside, writer, summary, plan.told)
         agreements = Agreements()
-        for question, asked in _asked(plan, questions, ready):
+        for question, put in _put(plan, questions, ready):
             prepare(question)
             writer.append(case_line(question))
             given: dict[Backend, Outcome] = {}
-            for future in asked:
-                worker, answers = future.result()
+            for answered in put:
+                worker, answers = answered()
                 for backend, outcomes in answers:
                     judged.take(question, backend, worker, outcomes)
                     if not isinstance(outcomes, WorkerStopped):
@@ -218,8 +218,8 @@ def introduce(worker: Worker, checks: Mapping[Backend, int], writer: Appends, su
     return ready
 
 
-def _asked(plan: Run, questions: list[Question], ready: Sequence[_Serving]) -> Iterator[_Put]:
-    """Put the questions, taken from the list, to every worker; yield each with the answers to come, in their order.
+def _put(plan: Run, questions: list[Question], ready: Sequence[Team]) -> Iterator[_Put]:
+    """Put the questions, taken from the list, to every team; yield each with the answers to come, in their order.
 
     Some are put ahead of the one that is yielded, but none where what fails is put to a backend beside: a worker has
     one call under way at a time.
@@ -230,10 +230,7 @@ def _asked(plan: Run, questions: list[Question], ready: Sequence[_Serving]) -> I
     while questions:
         question = questions.pop()  # nothing of it is kept once it is judged
         backends = plan.asked(question)
-        answers = [
-            thread.submit(ask, worker, [(b, question.requests(b)) for b in own if b in backends])
-            for worker, own, thread in ready
-        ]
+        answers = [team.put([(b, question.requests(b)) for b in team.backends if b in backends]) for team in ready]
         ahead.append(((question, answers), question.elements * len(backends)))
         held += ahead[-1][1]
         while ahead and (plan.beside or held > _AHEAD):
@@ -241,17 +238,6 @@ def _asked(plan: Run, questions: list[Question], ready: Sequence[_Serving]) -> I
             yield ahead.popleft()[0]
     while ahead:
         yield ahead.popleft()[0]
-
-
-def ask(worker: Worker, requests: list[tuple[Backend, tuple[Request, ...]]]) -> tuple[Worker, Answers]:
-    """Make the calls of some backends of a worker, one after the other; return what each answered."""
-    answers: Answers = []
-    for backend, calls in requests:
-        try:
-            answers.append((backend, [worker.ask(request) for request in calls]))
-        except WorkerStopped as stopped:
-            answers.append((backend, stopped))
-    return worker, answers
 
 
 def prepare(question: Question) -> None:

@@ -17,7 +17,8 @@ from lossparity.lines import case_line
 from lossparity.model import Backend
 from lossparity.plans import Question
 from lossparity.record import Cause, Line, NotTested, Result, Script
-from lossparity.runner import Answers, Run, ask, introduce, prepare, workers_for
+from lossparity.runner import Run, introduce, prepare, workers_for
+from lossparity.teams import Answers, ask
 from lossparity.workers import Worker, WorkerStopped
 
 __all__ = ["Asked", "Session", "renamed"]

@@ -1,7 +1,8 @@
 """How parent and worker talk: one message is a length-prefixed JSON header followed by raw array bytes.
 
 Each side has a pipe of its own, never stdout, since frameworks print. A header names its arrays' format, shape and
-length; bfloat16 travels as its bits. Nothing is pickled: a worker cannot make the parent run code.
+length; bfloat16 travels as its bits. In front stands the number of a request, which its answer repeats. Nothing is
+pickled: a worker cannot make the parent run code.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from lossparity.errors import WireError
 from lossparity.formats import FORMATS, INTEGERS, Array
 from lossparity.model import Declined, Keyword, Outcome, Produced, Raised, Request
 
-__all__ = ["encode", "pack_outcome", "pack_request", "read", "unpack_outcome", "unpack_request"]
+__all__ = ["encode", "numbered", "pack_outcome", "pack_request", "read", "unpack_outcome", "unpack_request"]
 
-_LENGTH = struct.Struct("<Q")
+_FRONT = struct.Struct("<QQ")  # number and length of the header
 _MOST_HEADER = 1 << 24
 _MOST_ARRAY = 1 << 33
 _STEP = 1 << 20
@@ -30,21 +31,27 @@ def encode(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[bytes
     listed = [[name, a.format, list(a.shape)] for name, a in arrays.items()]
     # A lone surrogate, from the name of a file say, could not be written to a record.
     text = json.dumps({**header, "arrays": listed}, ensure_ascii=False).encode(errors="replace")
-    return [_LENGTH.pack(len(text)), text, *(np.ascontiguousarray(a.data).tobytes() for a in arrays.values())]
+    return [_FRONT.pack(0, len(text)), text, *(np.ascontiguousarray(a.data).tobytes() for a in arrays.values())]
+
+
+def numbered(message: list[bytes], number: int) -> list[bytes]:
+    """Return the message with a number, which `read` gives back in its header where it is not 0."""
+    return [_FRONT.pack(number, _FRONT.unpack(message[0])[1]), *message[1:]]
 
 
 def read(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read one message; raise EOFError at the end of the stream and WireError on anything that is not a message."""
-    (length,) = _LENGTH.unpack(_exactly(stream, _LENGTH.size, first=True))
+    number, length = _FRONT.unpack(_exactly(stream, _FRONT.size, first=True))
     if length > _MOST_HEADER:
         raise WireError(f"a header of {length} bytes is announced")
     try:
         header = json.loads(_exactly(stream, length))
         listed = header.pop("arrays")
+        header.pop("number", None)
         arrays = {str(name): _array(stream, str(fmt), shape) for name, fmt, shape in listed}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WireError(f"not a message: {type(error).__name__}: {error}") from error
-    return header, arrays
+    return {**header, "number": number} if number else header, arrays
 
 
 def _array(stream: BinaryIO, fmt: str, shape: list[int]) -> Array:

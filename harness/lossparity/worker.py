@@ -13,11 +13,12 @@ import os
 import platform
 import sys
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, Mapping, Optional
 
 from lossparity import wire
-from lossparity.call import call
+from lossparity.call import call, said
 from lossparity.framework import Framework, Implementation, Unsupported
 from lossparity.model import Declined, Raised, Request
 from lossparity.processors import allowed, stay
@@ -34,7 +35,9 @@ def main(arguments: list[str]) -> None:
     """Serve requests from file descriptor IN on file descriptor OUT."""
     source, sink, adapter, device, mode, *target = arguments
     os.dup2(2, 1)
-    os.environ["LOSSPARITY_CHILD"] = "1"  # whose own module calls `lossparity.check` again is told so
+    os.environ["LOSSPARITY_CHILD"] = str(os.getpid())  # whose own module calls `lossparity.check` again is told so
+    with suppress(OSError):  # where memory ends, it is this process that is killed, and not the parent
+        Path("/proc/self/oom_score_adj").write_text("500")
     with os.fdopen(int(source), "rb") as requests, os.fdopen(int(sink), "wb") as replies:
         try:
             with _threads() as threads:
@@ -44,14 +47,15 @@ def main(arguments: list[str]) -> None:
                 use_threads: Optional[Callable[[int], None]] = getattr(framework, "use_threads", None)
                 if threads and use_threads is not None:
                     use_threads(int(threads["threads"]))
-            described = {**framework.describe(), **{f"pinned {k}": v for k, v in pinned.items()}}
+            told = {**framework.describe(), **{f"pinned {k}": v for k, v in pinned.items()}}
+            described = {str(name): str(value) for name, value in told.items()}
             described["python"] = platform.python_version()
             uncompiled = _compiler(framework, described) if mode == "compiled" else ""
         except Unsupported as error:
-            _send(replies, {"unavailable": str(error), "absent": True})
+            _send(replies, {"unavailable": said(error), "absent": True})
             return
-        except Exception as error:  # noqa: BLE001 - whatever keeps a framework from starting is the reason shown
-            _send(replies, {"unavailable": f"{type(error).__name__}: {error}"})
+        except BaseException as error:  # noqa: BLE001 - whatever keeps a framework from starting is the reason shown
+            _send(replies, {"unavailable": f"{type(error).__name__}: {said(error)}"})
             return
         users = Target.from_json(target[0]) if target else None
         if users:
@@ -60,7 +64,7 @@ def main(arguments: list[str]) -> None:
             except ImportError as error:
                 _send(replies, {"unavailable": str(error), "refused": True})
                 return
-        _send(replies, {"ready": described, "variants": sorted(variants), "uncompiled": uncompiled})
+        _send(replies, {"ready": described, "variants": sorted(map(str, variants)), "uncompiled": uncompiled})
         try:
             _serve(framework, variants, users, requests, replies)
         except SystemExit as left:
@@ -118,12 +122,13 @@ def _serve(
             header, arrays = wire.read(requests)
         except EOFError:
             return
+        number = int(header.get("number", 0))
         if "timing" in header:
-            _write(replies, clock.answer(header, arrays))
+            _write(replies, clock.answer(header, arrays), number)
             continue
         request = wire.unpack_request(header, arrays)
         if header.get("written"):
-            _send(replies, _written(framework, variants, request, users))
+            _write(replies, wire.encode(_written(framework, variants, request, users), {}), number)
             continue
         if request.variant in variants:
             outcome = call(framework, variants[request.variant], request)
@@ -133,7 +138,7 @@ def _serve(
             parts = wire.pack_outcome(outcome)
         except TypeError as error:  # an adapter returned something that cannot be sent
             parts = wire.pack_outcome(Raised("TypeError", str(error)))
-        _write(replies, parts)
+        _write(replies, parts, number)
 
 
 def _written(
@@ -153,8 +158,10 @@ def _send(replies: BinaryIO, header: dict[str, Any]) -> None:
     _write(replies, wire.encode(header, {}))
 
 
-def _write(replies: BinaryIO, parts: list[bytes]) -> None:
-    for part in parts:
+def _write(replies: BinaryIO, parts: list[bytes], number: int = 0) -> None:
+    if os.getpid() != int(os.environ["LOSSPARITY_CHILD"]):
+        os._exit(0)  # a copy that was forked under way does not answer too
+    for part in wire.numbered(parts, number):
         replies.write(part)
     replies.flush()
 

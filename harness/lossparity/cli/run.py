@@ -45,6 +45,14 @@ from lossparity.errors import UsageError
     help="Compare the run with this record, as `lossparity compare` does, and mark on the page what changed; a "
     "regression makes the exit status 1.",
 )
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Workers for each framework on a device, side by side; the results and their order are the same.",
+)
 @options.fail_on
 @options.output("run.jsonl and report.html")
 @click.option(
@@ -65,6 +73,7 @@ def run(
     no_cache: bool,
     shard: str | None,
     baseline: Path | None,
+    jobs: int,
     fail_on: str | None,
     output: Path,
     junit: Path | None,
@@ -105,6 +114,7 @@ def run(
         timeout,
         shlex.join(["lossparity", *sys.argv[1:]]),
         shard=part,
+        jobs=jobs,
     )
     try:
         with remembering(no_cache) as remember, Writer(output / "run.jsonl") as writer, console.progress() as told:

@@ -17,13 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from lossparity import __version__
-from lossparity.bundle import bundled
 from lossparity.errors import UsageError
 from lossparity.model import Backend, Case
 from lossparity.processors import allowed
 from lossparity.ratios import LEAST, MARGIN
 from lossparity.record import VERSION, Appends, Environment, Footer, Header, Job, NotTested, Speed
-from lossparity.registry import registered
+from lossparity.registry import adapters_of
 from lossparity.spec import PASSES
 from lossparity.speed.job import Timing
 from lossparity.speed.participant import Participant
@@ -31,6 +30,7 @@ from lossparity.speed.rounds import Limits
 from lossparity.speed.traffic import caches, processor
 from lossparity.suite import digest
 from lossparity.target import Target
+from lossparity.teams import started
 from lossparity.worker import THREADS
 from lossparity.workers import Worker
 
@@ -116,27 +116,15 @@ def bench(plan: Bench, writer: Appends, told: Told) -> Footer:
 @contextmanager
 def participants(plan: Bench) -> Iterator[list[Participant]]:
     """Start a worker for every backend, all at once; end them all afterwards."""
-    adapters, threads = registered(), str(plan.threads)
-    entries = [adapters.get(b.implementation) or adapters[b.framework] for b in plan.backends]
+    threads = str(plan.threads)
     settings = {THREADS: threads, "OMP_NUM_THREADS": threads, **ALLOCATORS[plan.allocator], **_ANEW}
-    away = [(b.framework, e.adapter, b.python) for b, e in zip(plan.backends, entries, strict=True) if b.python]
-    with bundled(away) as elsewhere:
-        found = []
-        for backend, entry in zip(plan.backends, entries, strict=True):
-            there = elsewhere.get((backend.framework, entry.adapter, backend.python))
-            target = plan.target if backend.variant == "target" else None
-            mode = bool(backend.mode)
-            worker = Worker(entry.adapter, backend.device, plan.timeout, target, mode, there, settings)
-            found.append(Participant(backend, worker))
-        try:
-            for one in found:
-                one.worker.start()
-            yield found
-        finally:
-            for one in found:
-                one.worker.dismiss()
-            for one in found:
-                one.worker.close()
+    found: list[Participant] = []
+    for backend, adapter in zip(plan.backends, adapters_of(plan.backends), strict=True):
+        target = plan.target if backend.variant == "target" else None
+        worker = Worker(adapter, backend.device, plan.timeout, target, bool(backend.mode), settings=settings)
+        found.append(Participant(backend, worker))
+    with started({one.worker: one.backend for one in found}):
+        yield found
 
 
 def _introduced(plan: Bench, one: Participant, writer: Appends, not_tested: list[NotTested], number: int) -> bool:

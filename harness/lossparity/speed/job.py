@@ -12,6 +12,7 @@ import msgspec
 
 from lossparity.formats import Array
 from lossparity.inputs import build
+from lossparity.memory import available
 from lossparity.model import Backend, Case, Request
 from lossparity.ratios import FASTER, INCONCLUSIVE, SLOWER, Ratio, doubts
 from lossparity.record import Interval, Line, NotTested, Speed, Triad
@@ -19,7 +20,7 @@ from lossparity.record import Ratio as RatioLine
 from lossparity.speed.participant import NotOffered, Participant, Refused
 from lossparity.speed.places import held, idlest
 from lossparity.speed.rounds import UNSEEN, Key, Limits, Rounds, go
-from lossparity.speed.traffic import available, made, moved, regime, working_set
+from lossparity.speed.traffic import made, moved, regime, working_set
 from lossparity.speed.triad import Triad as Memory
 from lossparity.speed.verified import Verifier
 

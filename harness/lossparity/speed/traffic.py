@@ -13,7 +13,7 @@ from lossparity.formats import FORMATS, Array
 from lossparity.model import Keyword
 from lossparity.shapes import value_shape
 
-__all__ = ["Caches", "available", "caches", "made", "moved", "processor", "regime", "working_set"]
+__all__ = ["Caches", "caches", "made", "moved", "processor", "regime", "working_set"]
 
 _SYSTEM = Path("/sys/devices/system/cpu/cpu0/cache")
 
@@ -87,17 +87,6 @@ def made(operation: str, timed: str, arrays: Mapping[str, Array], keywords: Mapp
     first = next(iter(arrays.values()))
     value = math.prod(value_shape(operation, first.shape, keywords)) * first.data.itemsize
     return {"forward": value, "backward": first.data.nbytes, "both": value + first.data.nbytes}[timed]
-
-
-def available() -> int:
-    """Return the bytes of memory that new work may take; 0 where nobody tells."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024 * int(line.split()[1])
-        return 0
-    except OSError:
-        return 0
 
 
 def processor() -> str:
