@@ -693,7 +693,10 @@ def test_an_interrupted_run_leaves_a_readable_record_and_no_worker(folder: Path,
     said, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said == ""
-    assert complaint == "lossparity: interrupted; what was judged until now is in lossparity-results/run.jsonl\n"
+    assert complaint == (
+        "lossparity: interrupted; what was judged until now is in lossparity-results/run.jsonl\n"
+        "  `lossparity report lossparity-results/run.jsonl` makes its page\n"
+    )
     with pytest.raises(ProcessLookupError):
         os.kill(int(Path("hanging").read_text()), 0)
     got = record.read(Path("lossparity-results/run.jsonl"))

@@ -56,6 +56,7 @@ class Wanted:
     paths: Sequence[Path] = ()
     command: str = ""
     remember: Remember = computed
+    memory: int | None = None
 
     def again(self, result: Result) -> str:
         """Return the command that repeats one result's check alone."""
@@ -179,6 +180,7 @@ def plan(wanted: Wanted) -> Run:
         only=again & {f"{case.id}/{fmt}" for case, fmt in checks},
         left_out=waived if target.inplace_ok else (),
         remember=wanted.remember,
+        memory=wanted.memory,
     )
 
 

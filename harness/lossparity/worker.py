@@ -30,12 +30,14 @@ __all__ = ["THREADS", "main"]
 THREADS = "LOSSPARITY_THREADS"
 """The variable of the environment that says with how many threads a framework computes."""
 
+_PROCESS = os.getpid()
+
 
 def main(arguments: list[str]) -> None:
     """Serve requests from file descriptor IN on file descriptor OUT."""
     source, sink, adapter, device, mode, *target = arguments
     os.dup2(2, 1)
-    os.environ["LOSSPARITY_CHILD"] = str(os.getpid())  # whose own module calls `lossparity.check` again is told so
+    os.environ["LOSSPARITY_CHILD"] = "1"  # whose own module calls `lossparity.check` again is told so
     with suppress(OSError):  # where memory ends, it is this process that is killed, and not the parent
         Path("/proc/self/oom_score_adj").write_text("500")
     with os.fdopen(int(source), "rb") as requests, os.fdopen(int(sink), "wb") as replies:
@@ -159,7 +161,7 @@ def _send(replies: BinaryIO, header: dict[str, Any]) -> None:
 
 
 def _write(replies: BinaryIO, parts: list[bytes], number: int = 0) -> None:
-    if os.getpid() != int(os.environ["LOSSPARITY_CHILD"]):
+    if os.getpid() != _PROCESS:
         os._exit(0)  # a copy that was forked under way does not answer too
     for part in wire.numbered(parts, number):
         replies.write(part)

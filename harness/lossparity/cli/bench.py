@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from lossparity.cli import completing, contract, options
-from lossparity.cli.endings import Interrupted
+from lossparity.cli.endings import kept
 from lossparity.cli.steps import backends_named, page, require_sound_arithmetic, select
 from lossparity.errors import UsageError
 from lossparity.spec import PASSES
@@ -73,6 +73,7 @@ from lossparity.spec import PASSES
     "--margin", default=0.03, show_default=True, help="By which share two times must differ to be called different."
 )
 @click.option("--timeout", default=300.0, show_default=True, metavar="SECONDS", help="Time limit of one step.")
+@options.memory
 @options.output("speed.jsonl and speed.html")
 @click.option(
     "--json",
@@ -99,6 +100,7 @@ def bench(
     allocator: str,
     margin: float,
     timeout: float,
+    memory: int | None,
     output: Path,
     exported: Path | None,
 ) -> None:
@@ -154,13 +156,11 @@ def bench(
         timeout,
         shlex.join(["lossparity", *sys.argv[1:]]),
         users,
+        memory=memory,
     )
     path = output / "speed.jsonl"
-    try:
-        with Writer(path) as writer, console.steps() as told:
-            footer = timed(plan, writer, told)
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; what was timed until now is in {path}") from None
+    with kept("timed", path), Writer(path) as writer, console.steps() as told:
+        footer = timed(plan, writer, told)
     record = read(path)
     click.echo(table.text(record))
     if exported:

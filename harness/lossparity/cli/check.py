@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from lossparity.cli import completing, contract, options
+from lossparity.cli.endings import kept
 from lossparity.cli.steps import load, page, remembering, require_sound_arithmetic, select
 from lossparity.errors import UsageError
 
@@ -86,6 +88,7 @@ def _share(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
     help="Write the inputs of every failure there, as npz.",
 )
 @options.timeout
+@options.memory
 @options.no_cache
 @click.option(
     "--record", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl", help="Keep the record."
@@ -111,6 +114,7 @@ def check(
     last_failed: bool,
     dump: Path | None,
     timeout: float,
+    memory: int | None,
     no_cache: bool,
     record: Path | None,
     report: Path | None,
@@ -150,10 +154,12 @@ def check(
             paths,
             shlex.join(["lossparity", *sys.argv[1:]]),
             remember,
+            memory,
         )
         path = record or Path(scratch) / "run.jsonl"
         planned = checking.plan(wanted)  # what is wrong with it is said before a file is opened
-        with Writer(path) as writer, console.progress() as progress:
+        keeping = kept("judged", record) if record else nullcontext()
+        with keeping, Writer(path) as writer, console.progress() as progress:
             first = _First(progress.say if len(planned.questions()[0]) >= _MANY else None)
             found = checking.check(wanted, writer, progress, first)
         click.echo(found.text())

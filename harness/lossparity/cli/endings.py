@@ -1,20 +1,50 @@
-"""How a command ends early: this project's errors as one message and their exit status."""
+"""How a command ends early: errors of this project, signals, and outputs that nobody reads any more.
+
+Each is one message and an exit status. What was judged or timed until then is in the record already.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import errno
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lossparity.errors import LossparityError, UsageError, suggest
 
-__all__ = ["Group", "Interrupted", "Unsound"]
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import TextIO
+
+__all__ = ["Group", "Interrupted", "Unsound", "kept"]
+
+_HEARD = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+_GONE = (errno.EPIPE, errno.EIO, errno.EBADF)  # a pipe that nobody reads, a terminal that was closed
+
+
+class _Signalled(KeyboardInterrupt):
+    """A signal that ends the command, like Ctrl-C; it knows which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 class Interrupted(LossparityError):
-    """The user, or a signal, stopped the command."""
+    """The user, or a signal, stopped the command: exit status 128 and the signal's number, as shells say it."""
 
-    exit_code = 130  # 128 + SIGINT, as shells say it
+    def __init__(self, by: KeyboardInterrupt, more: str = "", *, hint: str = "") -> None:
+        """Say by which signal, and what `more` there is to know."""
+        number = by.number if isinstance(by, _Signalled) else signal.SIGINT
+        name = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
+        super().__init__(f"interrupted{name}{more}", hint=hint)
+        self.exit_code = 128 + number
 
 
 class Unsound(LossparityError):
@@ -23,8 +53,113 @@ class Unsound(LossparityError):
     exit_code = 3
 
 
+@contextmanager
+def kept(what: str, record: Path) -> Iterator[None]:
+    """Say of an interruption that what was judged, or timed, until then is in a record."""
+    try:
+        yield
+    except KeyboardInterrupt as by:
+        hint = f"`lossparity report {record}` makes its page"
+        raise Interrupted(by, f"; what was {what} until now is in {record}", hint=hint) from None
+
+
+@contextmanager
+def _hearing() -> Iterator[None]:
+    """Have the signals that end a command raise a KeyboardInterrupt, and the second of them end it at once.
+
+    One that is ignored stays so: `nohup` and shells that start something in the background mean it.
+    """
+
+    def hear(number: int, _frame: FrameType | None) -> None:
+        for one in before:
+            signal.signal(one, lambda again, _: os._exit(128 + again))
+        raise _Signalled(number)
+
+    before = {one: signal.getsignal(one) for one in _HEARD}
+    before = {one: handler for one, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    try:
+        for one in before:
+            signal.signal(one, hear)
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+class _Outlet:
+    """Standard output or error that may go away under way: what is written then is lost, and nothing else."""
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream, self._name = stream, name
+
+    def write(self, text: str) -> int:
+        if text == "":  # with which click finds out what kind of stream it is
+            return 0
+        with self._guarded():
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._guarded():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._drop()
+            if error.errno not in _GONE:
+                raise UsageError(f"standard {self._name} cannot be written: {error.strerror}") from None
+
+    def _drop(self) -> None:
+        """Send what is left, and what comes, nowhere: it would be tried once more when Python ends."""
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+
+@contextmanager
+def _outlets() -> Iterator[None]:
+    """Guard standard output and error."""
+    before = sys.stdout, sys.stderr
+    sys.stdout = _Outlet(sys.stdout, "output")
+    sys.stderr = _Outlet(sys.stderr, "error")
+    try:
+        yield
+    finally:
+        with suppress(UsageError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        sys.stdout, sys.stderr = before
+
+
+def _three() -> None:
+    """Open what is closed of standard input, output and error: a file or pipe of ours would take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 class Group(click.Group):
     """Turns this project's errors into one message and their exit status, and suggests misspelt commands."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line; signals and outputs that go away are endings too."""
+        _three()
+        with ExitStack() as stack:
+            stack.enter_context(_outlets())
+            with suppress(ValueError):  # signals are heard in the main thread alone
+                stack.enter_context(_hearing())
+            return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error of ours, or an interruption, is its ending."""
@@ -32,8 +167,8 @@ class Group(click.Group):
             return super().invoke(ctx)
         except LossparityError as error:
             self._end(ctx, error)
-        except KeyboardInterrupt:
-            self._end(ctx, Interrupted("interrupted"))
+        except KeyboardInterrupt as by:
+            self._end(ctx, Interrupted(by))
 
     def _end(self, ctx: click.Context, error: LossparityError) -> None:
         click.echo(f"lossparity: {error}", err=True)

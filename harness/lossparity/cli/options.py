@@ -20,6 +20,7 @@ __all__ = [
     "fail_on",
     "format",
     "grade",
+    "memory",
     "named",
     "no_cache",
     "output",
@@ -87,6 +88,12 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> floa
     return time_limit(value, "--timeout")
 
 
+def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    from lossparity.memory import parsed
+
+    return None if value is None else parsed(value, "--memory")
+
+
 backend = click.option(
     "-b",
     "--backend",
@@ -142,6 +149,12 @@ grade = click.option(
     "--min-grade",
     type=named("grade", "exact", "faithful", "tight", "loose"),
     help="The lowest grade that passes (default: loose); undecided results then fail too.",
+)
+memory = click.option(
+    "--memory",
+    callback=_size,
+    metavar="SIZE",
+    help="How much memory a framework may take, as in 8G (default: 80 % of what is available at the start; on Linux).",
 )
 no_cache = click.option(
     "--no-cache",

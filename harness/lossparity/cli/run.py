@@ -11,7 +11,7 @@ import click
 
 from lossparity.cli import options
 from lossparity.cli.compare import against
-from lossparity.cli.endings import Interrupted
+from lossparity.cli.endings import kept
 from lossparity.cli.steps import (
     backends_named,
     load,
@@ -53,6 +53,7 @@ from lossparity.errors import UsageError
     show_default=True,
     help="Workers for each framework on a device, side by side; the results and their order are the same.",
 )
+@options.memory
 @options.fail_on
 @options.output("run.jsonl and report.html")
 @click.option(
@@ -74,6 +75,7 @@ def run(
     shard: str | None,
     baseline: Path | None,
     jobs: int,
+    memory: int | None,
     fail_on: str | None,
     output: Path,
     junit: Path | None,
@@ -115,18 +117,17 @@ def run(
         shlex.join(["lossparity", *sys.argv[1:]]),
         shard=part,
         jobs=jobs,
+        memory=memory,
     )
-    try:
-        with remembering(no_cache) as remember, Writer(output / "run.jsonl") as writer, console.progress() as told:
-            summary = run_plan(replace(plan, remember=remember), writer, told)
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; what was judged until now is in {output / 'run.jsonl'}") from None
+    path = output / "run.jsonl"
+    with kept("judged", path), remembering(no_cache) as remember, Writer(path) as writer, console.progress() as told:
+        summary = run_plan(replace(plan, remember=remember), writer, told)
     click.echo(console.summary(summary))
     if part:
         click.echo(f"shard {part.number} of {part.of}: `lossparity merge` joins the records of all")
-    click.echo(f"record: {output / 'run.jsonl'}")
-    compared = regressed(output / "run.jsonl") if regressed else None
-    reports(output / "run.jsonl", {name: to for name, to in places.items() if to}, compared.mark if compared else None)
+    click.echo(f"record: {path}")
+    compared = regressed(path) if regressed else None
+    reports(path, {name: to for name, to in places.items() if to}, compared.mark if compared else None)
     click.echo(f"page:   {places['html']}")
     if compared:
         click.echo(compared.text())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 from dataclasses import dataclass, field, replace
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -88,10 +90,13 @@ class Writer:
     """Appends lines to a record file; every append reaches the operating system before it returns."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file anew, making its folder; UsageError when that is not possible."""
+        """Open the file anew, making its folder; UsageError when that is not possible, or another run writes to it."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("wb", buffering=0)
+            self._file = path.open("ab", buffering=0)
+            if path.is_file():
+                _claim(self._file, path)
+                self._file.truncate(0)
         except OSError as error:
             raise _unwritable(path, error) from None
         self._path = path
@@ -114,6 +119,17 @@ class Writer:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
             raise _unwritable(self._path, error) from None
+
+
+def _claim(file: FileIO, path: Path) -> None:
+    """Keep others from writing to a file as long as it is open: two runs would mix their lines."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        hint = "wait for it, or choose another place"
+        raise UsageError("another run is writing to this record", where=str(path), hint=hint) from None
+    except OSError:  # some file systems lock nothing
+        return
 
 
 def _unwritable(path: Path, error: OSError) -> UsageError:

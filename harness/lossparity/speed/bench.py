@@ -56,7 +56,8 @@ class Bench:
     """What to time: each case in each of its formats, by each backend, in each pass.
 
     `against` is whom the others are compared with. A case takes as many rounds as `limits` say. `target` is a user's
-    function, which the backends of variant `target` call. With a `seed` the rounds have the same order each time.
+    function, which the backends of variant `target` call. With a `seed` the rounds have the same order each time. A
+    worker may take so many bytes of `memory`, 0 for any, None for the default.
     """
 
     backends: Sequence[Backend]
@@ -72,6 +73,7 @@ class Bench:
     command: str = ""
     target: Target | None = None
     seed: int | None = None
+    memory: int | None = None
 
     def only(self, backends: Sequence[Backend]) -> Bench:
         """Return the same of some of the backends, the first of them the one that others are compared with."""
@@ -121,7 +123,9 @@ def participants(plan: Bench) -> Iterator[list[Participant]]:
     found: list[Participant] = []
     for backend, adapter in zip(plan.backends, adapters_of(plan.backends), strict=True):
         target = plan.target if backend.variant == "target" else None
-        worker = Worker(adapter, backend.device, plan.timeout, target, bool(backend.mode), settings=settings)
+        worker = Worker(
+            adapter, backend.device, plan.timeout, target, bool(backend.mode), settings=settings, memory=plan.memory
+        )
         found.append(Participant(backend, worker))
     with started({one.worker: one.backend for one in found}):
         yield found
