@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from lossparity_reports.plain import cut, line, visible
+from lossparity.plain import cut, line, visible
 
 
 @pytest.mark.parametrize("text", ["", "a b", "{}~\x7e", "\u00e9\u4e2d\U0001f600 \u00a0", "tab\tand\nnewline", "\\x1b"])

@@ -24,9 +24,11 @@ import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from lossparity.errors import UnavailableError, UsageError, suggest, suggest_file
+from lossparity.casefile.nodes import CaseError, compose
+from lossparity.errors import UnavailableError, UsageError, suggest
 from lossparity.known import KINDS, TODO, Deviation
 from lossparity.model import Backend
+from lossparity.reading import whole
 from lossparity.record import Record
 from lossparity.spec import COMPILERS
 
@@ -44,6 +46,10 @@ __all__ = [
     "report_writer",
     "resolve",
 ]
+
+
+_LARGEST = 1 << 20  # bytes of a file of known deviations
+_NO_FILE = "not a file of known deviations"
 
 
 @dataclass(frozen=True)
@@ -265,14 +271,13 @@ def read_known(path: Path) -> list[Deviation]:
 
     UsageError, with file:line where there is one, for what is not such a file.
     """
+    text = whole(path, "the known deviations", _LARGEST)
     try:
-        text = path.read_bytes()
-    except OSError as error:
-        hint = suggest_file(str(path))
-        raise UsageError(f"the known deviations cannot be read: {error.strerror}", where=str(path), hint=hint) from None
-    try:
+        compose(text.decode())  # refuses what is nested so deep that the reader would end the process
         entries = msgspec.yaml.decode(text, type=_File).deviations
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except CaseError as error:
+        raise UsageError(f"{_NO_FILE}: {error.message}", where=f"{path}:{error.line}:{error.column}") from None
+    except (msgspec.MsgspecError, ValueError) as error:  # ValueError: not UTF-8, or a number of thousands of digits
         raise _refused(path, text, error) from None
     for number, entry in enumerate(entries):
         if entry.kind not in KINDS:
@@ -291,17 +296,13 @@ def read_known(path: Path) -> list[Deviation]:
 
 def _refused(path: Path, text: bytes, error: Exception) -> UsageError:
     """Say what is wrong with a file, where, and what it should be."""
-    message, said = str(error), "not a file of known deviations"
-    broken = error.__context__
-    if isinstance(broken, yaml.MarkedYAMLError) and broken.problem_mark:
-        place = f":{broken.problem_mark.line + 1}:{broken.problem_mark.column + 1}"
-        return UsageError(f"{said}: not YAML: {broken.problem}", where=f"{path}{place}")
+    message = str(error)
     number = _number(message)
     fields = (_File if number is None else _Entry).__struct_fields__
     unknown = re.search("unknown field `(.*?)`", message)
     whole = f"{'the file' if number is None else 'an entry'} has {', '.join(fields)}; docs/known-deviations.md"
     hint = suggest(unknown[1], fields, "key") if unknown else whole
-    return UsageError(f"{said}: {message}", where=_place(path, text, number), hint=hint)
+    return UsageError(f"{_NO_FILE}: {message}", where=_place(path, text, number), hint=hint)
 
 
 def _number(message: str) -> int | None:

@@ -16,12 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lossparity.casefile.effort import Effort
 from lossparity.casefile.nodes import CaseError, Node, compose, place_after
 from lossparity.casefile.places import built_in, files
 from lossparity.casefile.reader import Defaults, read_cases, read_defaults
 from lossparity.casefile.values import fields, listing, text
-from lossparity.errors import UsageError, suggest, suggest_file
+from lossparity.errors import UsageError, suggest
 from lossparity.model import Case, Numbers, Recipe
+from lossparity.reading import whole
 from lossparity.registry import case_packs
 from lossparity.spec import TIMED
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Suite", "built_in", "digest", "load", "matches", "pack", "packs", "select"]
 
+_LARGEST = 1 << 20  # bytes
 _NAME = re.compile(r"[a-z0-9-]+")
 
 
@@ -73,6 +76,8 @@ def pack(name: str) -> tuple[Suite, ...]:
 def _place(path: str | Path) -> tuple[Path, str]:
     """Return where a file or folder is; or the folder of a pack, and its name."""
     name, given = str(path), Path(path)
+    if "\0" in name:
+        raise UsageError("the case file cannot be read: embedded null byte", where=repr(name))
     if given.exists() or given.name != name or given.suffix:  # a path that leads nowhere is a file that is not there
         return given, ""
     return _pack(name), name
@@ -122,8 +127,9 @@ def _read(path: Path, shown: str, seen: dict[str, str]) -> Suite:
     about = text(entries["about"], "about")
     defaults = read_defaults(entries["defaults"]) if "defaults" in entries else Defaults()
     cases: list[Case] = []
+    effort = Effort()
     for node in listing(entries["cases"], "cases"):
-        for case, place in read_cases(node, name, about, defaults, shown):
+        for case, place in read_cases(node, name, about, defaults, shown, effort):
             _check_unique(case, place, seen)
             cases.append(case)
     return Suite(name, about, str(path), tuple(cases))
@@ -138,12 +144,7 @@ def _shown(path: Path, root: Path | None) -> str:
 
 
 def _decoded(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        hint = suggest_file(str(path))
-        raise UsageError(f"the case file cannot be read: {reason}", where=str(path), hint=hint) from None
+    content = whole(path, "the case file", _LARGEST)
     try:
         return content.decode()
     except UnicodeDecodeError as error:

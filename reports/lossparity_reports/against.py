@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 
 from lossparity.marked import Against, Moved, Pace, Side
+from lossparity.plain import line
 from lossparity.quantities import interval, ratio, seconds
 from lossparity.record import Header, Record, Result
 from lossparity_reports.address import address
 from lossparity_reports.figures import short
 from lossparity_reports.marks import CHANGED, FIXED, REGRESSED, Marks, marks
-from lossparity_reports.plain import line
 
 __all__ = ["Backend", "Fact", "Gone", "Paced", "Section", "Sort", "section"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from lossparity.plain import cut, line, visible
 from lossparity.record import CaseLine, Record, Result
 from lossparity_reports.groups import Group, gather
 from lossparity_reports.particulars import particulars, place, trouble
-from lossparity_reports.plain import cut, line, visible
 
 __all__ = ["advised", "commands", "numbered", "stale"]
 

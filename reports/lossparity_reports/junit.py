@@ -15,13 +15,13 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from lossparity.model import Backend
+from lossparity.plain import cut, line, visible
 from lossparity.record import CaseLine, Environment, Record, Result
 from lossparity_reports.address import suite_of
 from lossparity_reports.causes import Found, found
 from lossparity_reports.figures import short
 from lossparity_reports.output import put
 from lossparity_reports.particulars import gravity, headline, particulars, trouble
-from lossparity_reports.plain import cut, line, visible
 from lossparity_reports.summary import summarise
 
 __all__ = ["LIMIT", "render", "write"]

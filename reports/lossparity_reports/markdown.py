@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lossparity_reports.plain import line
+from lossparity.plain import line
 
 __all__ = ["cell", "code", "text"]
 

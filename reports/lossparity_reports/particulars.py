@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from lossparity.formats import FORMATS
 from lossparity.framework import BLAMED
+from lossparity.plain import cut, line, visible
 from lossparity.record import CaseLine, Record, Result
 from lossparity.spec import CLAUSES
 from lossparity_reports.causes import Found
 from lossparity_reports.commands import Commands
 from lossparity_reports.figures import decimal, short
 from lossparity_reports.legend import VERDICTS
-from lossparity_reports.plain import cut, line, visible
 from lossparity_reports.summary import FAILING, timed
 
 __all__ = ["Trouble", "again", "gravity", "headline", "particulars", "place", "trouble"]

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lossparity.model import Grade, Verdict
+from lossparity.plain import line
 from lossparity.record import Record, Result, Speed
 from lossparity_reports.causes import found
 from lossparity_reports.legend import ORIGINS, VERDICTS, WEAK
-from lossparity_reports.plain import line
 
 __all__ = ["FAILING", "Count", "Summary", "is_judged", "is_weak", "summarise", "timed"]
 

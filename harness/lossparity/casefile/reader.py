@@ -16,6 +16,7 @@ from lossparity.casefile.arguments import (
     read_axes,
     target_names,
 )
+from lossparity.casefile.effort import Effort
 from lossparity.casefile.inputs import Input, check_fit, check_target_format
 from lossparity.casefile.nodes import CaseError, Node, Table
 from lossparity.casefile.permitted import CHOICES, check_left_open
@@ -81,7 +82,9 @@ class _Expected(NamedTuple):
     published: tuple[Published, tuple[int, ...]] | None
 
 
-def read_cases(node: Node, suite: str, about: str, defaults: Defaults, path: str) -> Iterator[tuple[Case, Node]]:
+def read_cases(
+    node: Node, suite: str, about: str, defaults: Defaults, path: str, effort: Effort
+) -> Iterator[tuple[Case, Node]]:
     """Yield the cases that one entry of `cases` stands for, each with the node of its id.
 
     They come in the order that the axes are written in, the last one fastest; `path` is for `Case.source`.
@@ -114,6 +117,7 @@ def read_cases(node: Node, suite: str, about: str, defaults: Defaults, path: str
         inputs = {k: v for k, v in arguments.items() if isinstance(v, Input)}
         settings = {k: v for k, v in arguments.items() if k in SETTINGS}
         keywords = {k: v for k, v in arguments.items() if not isinstance(v, Input) and k not in SETTINGS}
+        effort.spend(node, inputs.values(), len(expected.formats) if expected.relation else 0)
         target_format = str(settings.get("target_format", "int64"))
         check_fit(operation.name, inputs, keywords, expected.formats, expected.one_of)
         if "target_format" in arguments:

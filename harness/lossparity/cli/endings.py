@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lossparity.errors import LossparityError, UsageError, suggest
+from lossparity.plain import visible
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Group", "Interrupted", "Unsound", "kept"]
 
 _HEARD = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+_STYLES = re.compile(r"(\x1b\[[0-9;]*m)")
+_DRAWN = re.compile(r"(\x1b\[(?:[0-9;]*m|\?25[hl]|2K|1A)|\r)")  # and what draws a progress bar
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF)  # a pipe that nobody reads, a terminal that was closed
 
 
@@ -87,17 +91,24 @@ def _hearing() -> Iterator[None]:
 
 
 class _Outlet:
-    """Standard output or error that may go away under way: what is written then is lost, and nothing else."""
+    """Standard output or error. Texts of strangers, in records say, do nothing to a terminal but to be read.
 
-    def __init__(self, stream: TextIO, name: str) -> None:
-        self._stream, self._name = stream, name
+    It may go away under way: what is written then is lost, and nothing else.
+    """
+
+    def __init__(self, stream: TextIO, name: str, meant: re.Pattern[str]) -> None:
+        self._stream, self._name, self._meant = stream, name, meant
 
     def write(self, text: str) -> int:
         if text == "":  # with which click finds out what kind of stream it is
             return 0
         with self._guarded():
-            return self._stream.write(text)
+            self._stream.write(text if text.isprintable() else self._visible(text))
         return len(text)
+
+    def _visible(self, text: str) -> str:
+        parts = self._meant.split(text)
+        return "".join(part if at % 2 else visible(part) for at, part in enumerate(parts))
 
     def flush(self) -> None:
         with self._guarded():
@@ -127,8 +138,8 @@ class _Outlet:
 def _outlets() -> Iterator[None]:
     """Guard standard output and error."""
     before = sys.stdout, sys.stderr
-    sys.stdout = _Outlet(sys.stdout, "output")
-    sys.stderr = _Outlet(sys.stderr, "error")
+    sys.stdout = _Outlet(sys.stdout, "output", _STYLES)
+    sys.stderr = _Outlet(sys.stderr, "error", _DRAWN)
     try:
         yield
     finally:
@@ -171,7 +182,7 @@ class Group(click.Group):
             self._end(ctx, Interrupted(by))
 
     def _end(self, ctx: click.Context, error: LossparityError) -> None:
-        click.echo(f"lossparity: {error}", err=True)
+        click.echo(f"lossparity: {visible(str(error))}", err=True)
         ctx.exit(error.exit_code)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

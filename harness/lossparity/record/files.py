@@ -11,14 +11,16 @@ from typing import Protocol
 
 import msgspec
 
-from lossparity.errors import UsageError, suggest_file
+from lossparity.errors import UsageError
 from lossparity.model import Backend
+from lossparity.reading import whole
 from lossparity.record.results import Agreement, CaseLine, Environment, Footer, Header, Result, Script
 from lossparity.record.times import Job, Ratio, Speed, Triad
 
 __all__ = ["VERSION", "Appends", "Line", "Record", "Writer", "decode", "encode", "read"]
 
 VERSION = 1
+_LARGEST = 1 << 30  # bytes
 
 Line = Header | Environment | CaseLine | Result | Agreement | Script | Job | Triad | Speed | Ratio | Footer
 
@@ -139,11 +141,7 @@ def _unwritable(path: Path, error: OSError) -> UsageError:
 
 def read(path: Path) -> Record:
     """Read a record, also one cut off in the middle; UsageError when it is not one at all."""
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        hint = suggest_file(str(path))
-        raise UsageError(f"the record cannot be read: {error.strerror}", where=str(path), hint=hint) from None
+    text = whole(path, "the record", _LARGEST)
     if not text.strip():
         raise UsageError("the record is empty", where=str(path), hint="was the run stopped before it began?")
     first, *rest = text.split(b"\n")

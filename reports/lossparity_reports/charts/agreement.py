@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from lossparity.plain import line
 from lossparity.record import Agreement
 from lossparity_reports.address import address
 from lossparity_reports.charts.figure import Cell, Figure, formats_of
 from lossparity_reports.figures import short
-from lossparity_reports.plain import line
 
 __all__ = ["agreement"]
 

@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from lossparity.plain import line
 from lossparity.quantities import bandwidth, seconds
 from lossparity_reports.charts.figure import Cell, Figure, scale_of
 from lossparity_reports.charts.speeds import named
 from lossparity_reports.charts.strips import UNITS, logarithmic
 from lossparity_reports.figures import short
-from lossparity_reports.plain import line
 from lossparity_reports.speed.jobs import Timed, TimedJob
 
 __all__ = ["accuracy", "by_classes"]

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from lossparity_reports.plain import line
+from lossparity.plain import line
 
 __all__ = ["ABSENT", "Painter", "Undrawn", "painter"]
 

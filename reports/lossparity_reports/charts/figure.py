@@ -8,7 +8,7 @@ from typing import Any
 
 from lossparity.formats import FORMATS
 from lossparity.model import Backend
-from lossparity_reports.plain import line
+from lossparity.plain import line
 
 __all__ = ["SERIES", "Cell", "Figure", "Series", "formats_of", "scale_of", "styled"]
 

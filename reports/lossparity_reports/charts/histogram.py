@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lossparity.model import BINS
+from lossparity.plain import line
 from lossparity.record import Result
 from lossparity_reports.address import address
 from lossparity_reports.charts.figure import Cell, Figure, formats_of
-from lossparity_reports.plain import line
 
 __all__ = ["histogram"]
 

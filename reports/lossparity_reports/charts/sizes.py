@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lossparity.formats import FORMATS
+from lossparity.plain import line
 from lossparity.record import CaseLine, Result
 from lossparity_reports.address import address
 from lossparity_reports.charts.cliffs import Cliff, cliffs
 from lossparity_reports.charts.figure import Cell, Figure, Series, formats_of
 from lossparity_reports.charts.panels import HIGH, LOW, STATES, panels
 from lossparity_reports.figures import short
-from lossparity_reports.plain import line
 from lossparity_reports.summary import FAILING
 
 __all__ = ["EDGES", "by_size"]

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lossparity.formats import FORMATS
+from lossparity.plain import line
 from lossparity.quantities import bytes_of, interval, ratio, seconds
 from lossparity_reports.charts.figure import Cell, Figure
 from lossparity_reports.charts.strips import UNITS, logarithmic, strips
-from lossparity_reports.plain import line
 from lossparity_reports.speed.jobs import Timed, TimedJob
 
 __all__ = ["VERDICTS", "first_calls", "memory", "named", "ratios"]

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lossparity.plain import line
 from lossparity.record import Job, Ratio, Record, Speed
 from lossparity.spec import PASSES
 from lossparity_reports.charts.figure import formats_of
-from lossparity_reports.plain import line
 
 __all__ = ["Timed", "TimedJob", "jobs"]
 

@@ -8,12 +8,12 @@ from functools import cached_property
 
 from markupsafe import Markup
 
+from lossparity.plain import line
 from lossparity.record import Record
 from lossparity_reports.charts.classes import accuracy, by_classes
 from lossparity_reports.charts.drawing import Undrawn, painter
 from lossparity_reports.charts.figure import Figure, styled
 from lossparity_reports.charts.speeds import first_calls, memory, ratios
-from lossparity_reports.plain import line
 from lossparity_reports.speed.jobs import TimedJob, jobs
 from lossparity_reports.speed.tables import SCALE, Table, tables
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from lossparity.plain import line
 from lossparity.quantities import bandwidth, bytes_of, interval, ratio, seconds
 from lossparity.record import Speed
-from lossparity_reports.plain import line
 from lossparity_reports.speed.jobs import Timed, TimedJob
 
 __all__ = ["SCALE", "Drawn", "Row", "Table", "tables"]
