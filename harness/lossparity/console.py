@@ -33,8 +33,11 @@ Advice = Callable[[Result], Iterable[str]]
 
 
 def number(text: str, fmt: str) -> str:
-    """Write a recorded hex float in as many decimal digits as its format needs to be read back."""
-    return f"{float.fromhex(text):.{_DIGITS[fmt]}g}"
+    """Write a recorded hex float in as many decimal digits as its format needs to be read back; else as it stands."""
+    try:
+        return f"{float.fromhex(text):.{_DIGITS[fmt]}g}"
+    except (ValueError, OverflowError, KeyError):  # a record may be anybody's
+        return text
 
 
 class Progress:
@@ -150,7 +153,7 @@ def _failure(result: Result, indent: str) -> list[str]:
         place = f" at {worst.index}" if worst.index else ""
         lines.append(f"{deeper}got {number(worst.got, result.format)}, exact {number(worst.exact, 'float64')}{place}")
         if result.ulp is not None and worst.loose is not None and result.bound_used is not None:
-            ieee = FORMATS[result.format].ieee
+            ieee = FORMATS[result.format].ieee if result.format in FORMATS else result.format
             share = f"{result.bound_used:.3g} times the bound" if worst.loose else "where the result must be exact"
             lines.append(f"{deeper}off by {result.ulp:.3g} ulp of {ieee}, {share}")
     if result.message:

@@ -15,6 +15,8 @@ __all__ = ["Passes"]
 
 # Of how many elements at most results are kept, how many are asked, and how many contradictions are enough.
 _SMALL, _MOST, _ENOUGH = 256, 200, 3
+# How many results of a kind are kept at most, more than the built-in cases have: a run may be as long as it likes.
+_KEPT, _KEPT_BITS = 4096, 1 << 14
 
 
 @dataclass(eq=False)
@@ -32,9 +34,13 @@ class Passes:
             return
         seen = Seen(got, answer, flushed, None)
         # One format of each case tells apart what passes and what should not have.
-        self._by_case.setdefault((question.case.id, finding.quantity), seen)
-        self._by_kind.setdefault((finding.quantity, question.format), []).append(seen)
-        self._by_bits.setdefault(_bits(seen), question.first.data.tobytes())
+        if len(self._by_case) < _KEPT:
+            self._by_case.setdefault((question.case.id, finding.quantity), seen)
+        alike = self._by_kind.setdefault((finding.quantity, question.format), [])
+        if len(alike) < _KEPT:
+            alike.append(seen)
+        if len(self._by_bits) < _KEPT_BITS:
+            self._by_bits.setdefault(_bits(seen), question.first.data.tobytes())
 
     def contradicted(self, explained: Iterable[Explained], kinds: Iterable[tuple[str, str]] = ()) -> int:
         """Count the passing results that are not what an explanation predicts, up to a few; 0 of what predicts nothing.
