@@ -26,7 +26,7 @@ from pathlib import Path
 from unittest import mock
 
 import hasty
-import lossparity.speed.bench as job
+from lossparity import registry
 from lossparity.model import Backend
 from lossparity.ratios import FASTER, INCONCLUSIVE, LEAST, SAME, SLOWER
 from lossparity.record import Record, Writer, read
@@ -70,7 +70,10 @@ def timed(trials: int, allocator: str) -> Record:
             about = f", about {left / 60:.0f} min left" if left else ""
             print(f"{done} of {total} trials after {time.monotonic() - began:.0f} s{about}", file=sys.stderr)
 
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(job, "registered", lambda: registered() | entries):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(registry, "registered", lambda: registered() | entries),
+    ):
         path = Path(folder) / "speed.jsonl"
         with Writer(path) as writer:
             bench(plan, writer, told)

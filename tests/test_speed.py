@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import hasty
-import lossparity.speed.bench as job
+from lossparity import registry
 from lossparity.errors import UsageError
 from lossparity.formats import Array
 from lossparity.model import Backend, Case, Produced
@@ -53,7 +53,7 @@ def timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done
     numpy = registered()["numpy"]
     liars = [name for name, made in vars(hasty).items() if isinstance(made, type) and issubclass(made, hasty.Honest)]
     entries = {f"numpy.{name.lower()}": replace(numpy, adapter=f"hasty:{name}") for name in liars}
-    monkeypatch.setattr(job, "registered", lambda: {**registered(), **entries})
+    monkeypatch.setattr(registry, "registered", lambda: {**registered(), **entries})
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(MINE), os.environ.get("PYTHONPATH", "")]))
 
     def go(*names: str, case: Case = hasty.CASE, limits: Limits = FEW, **options: object) -> Done:
