@@ -27,8 +27,14 @@ CASE = """\
     gradient: false
     logits: [[{first}, 0.5]]
 """
-# A shell that starts pytest in the background has it, and its children, ignore the signal.
-HEARING = "import signal; signal.signal(2, signal.default_int_handler); from lossparity.cli import main; main()"
+# A shell that starts pytest in the background, or nohup, has it and its children ignore a signal.
+HEARING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from lossparity.cli import main
+main()
+"""
 
 TIMED = """\
 suite: mine

@@ -23,7 +23,7 @@ if __name__ == "__main__":
         lacking = "it has no " + " and no ".join(missing) if missing else ""
     if lacking:
         message = json.dumps({"unavailable": lacking, "absent": True, "arrays": []}).encode("utf-8")
-        os.write(int(sys.argv[2]), struct.pack("<Q", len(message)) + message)
+        os.write(int(sys.argv[2]), struct.pack("<QQ", 0, len(message)) + message)
     else:
         from lossparity.worker import main
 
