@@ -12,7 +12,7 @@ from lossparity_reports import html
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Request
 
-__all__ = ["READING", "Visitor", "program", "said"]
+__all__ = ["READING", "Visitor", "fragment", "program", "said"]
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 READING = "Reading the results…"  # what stands there until the script has read the payload
@@ -83,3 +83,8 @@ class Visitor:
 def said(page: Page, selector: str) -> str:
     """Return the text of an element as it is shown, blanks and breaks as one blank."""
     return " ".join(page.locator(selector).inner_text().split())
+
+
+def fragment(page: Page) -> str:
+    """Return the # of the address and what stands behind it; the page is asked, since `page.url` hears of it later."""
+    return str(page.evaluate("location.hash"))
