@@ -8,7 +8,7 @@ under one name, that comes too: `torch.keras@2.13.0,keras-3.15.1`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -37,11 +37,13 @@ class _Seen:
     library: str
 
 
-def told_apart(records: Iterable[tuple[str, Record]]) -> list[tuple[str, Record]]:
+def told_apart(
+    records: Iterable[tuple[str, Record]], labels: Mapping[str, str] | None = None
+) -> list[tuple[str, Record]]:
     """Return records, each with its path, with the version in the names of whatever differs in version among them.
 
-    UsageError for a record that does not say the version of what it judged, and for one in which two environments have
-    the same version.
+    `labels` are by path what else a record differs in; it comes after the version. UsageError for a record that does
+    not say the version of what it judged, and for one in which two environments have the same version.
     """
     given = list(records)
     seen = [_backends(path, record) for path, record in given]
@@ -52,7 +54,7 @@ def told_apart(records: Iterable[tuple[str, Record]]) -> list[tuple[str, Record]
         several.setdefault(_shared(one), set()).add(one.library)
     found: list[tuple[str, Record]] = []
     for (path, record), theirs in zip(given, seen, strict=True):
-        names = {name: _name(one, several) for name, one in theirs.items()}
+        names = {name: _name(one, several, (labels or {}).get(path, "")) for name, one in theirs.items()}
         _distinct(path, names)
         found.append((path, _renamed(record, names)))
     return found
@@ -85,12 +87,12 @@ def _shared(one: _Seen) -> str:
     return f"{replace(one.backend, python='')}@{one.framework}"
 
 
-def _name(one: _Seen, several: dict[str, set[str]]) -> str:
+def _name(one: _Seen, several: dict[str, set[str]], label: str) -> str:
     libraries = len(several[_shared(one)]) > 1
-    if not libraries and len(several[one.backend.framework]) == 1:
+    if not libraries and not label and len(several[one.backend.framework]) == 1:
         return str(one.backend)
-    library = f",{one.backend.variant}-{one.library}" if libraries and one.library else ""
-    return str(replace(one.backend, python=one.framework + library))
+    library = f"{one.backend.variant}-{one.library}" if libraries and one.library else ""
+    return str(replace(one.backend, python=",".join(filter(None, [one.framework, library, label]))))
 
 
 def _distinct(path: str, names: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ from lossparity.cli.export import export
 from lossparity.cli.init import init
 from lossparity.cli.known import known
 from lossparity.cli.listing import list_
+from lossparity.cli.matrix import matrix
 from lossparity.cli.merge import merge
 from lossparity.cli.report import report
 from lossparity.cli.run import run
@@ -46,6 +47,8 @@ def main(context: click.Context) -> None:
         context.color = True
 
 
-_COMMANDS = (bench, check, compare, completion, doctor, explain, export, init, known, list_, merge, report, run, show)
+_COMMANDS = (
+    *(bench, check, compare, completion, doctor, explain, export, init, known, list_, matrix, merge, report, run, show),
+)
 for command in _COMMANDS:
     main.add_command(command)

@@ -58,12 +58,12 @@ class Unsound(LossparityError):
 
 
 @contextmanager
-def kept(what: str, record: Path) -> Iterator[None]:
-    """Say of an interruption that what was judged, or timed, until then is in a record."""
+def kept(what: str, record: Path, hint: str = "") -> Iterator[None]:
+    """Say of an interruption that what was judged, or timed, until then is in a record, and what to do next."""
     try:
         yield
     except KeyboardInterrupt as by:
-        hint = f"`lossparity report {record}` makes its page"
+        hint = hint or f"`lossparity report {record}` makes its page"
         raise Interrupted(by, f"; what was {what} until now is in {record}", hint=hint) from None
 
 

@@ -1,0 +1,1 @@
+"""The same suite over versions of frameworks, Pythons, devices and threads: `lossparity matrix`."""

@@ -1,0 +1,173 @@
+"""A matrix file: environments multiplied out to cells, each a version of a framework on one Python, device and threads.
+
+Read as strictly as case files are: what is not as docs/matrix.md says is refused with its line and column.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lossparity.casefile.nodes import CaseError, Node, compose
+from lossparity.casefile.values import choice, fields, integer, listing, text
+from lossparity.errors import UsageError
+from lossparity.reading import whole
+from lossparity.registry import registered
+
+__all__ = ["Cell", "Matrix", "read"]
+
+_LARGEST = 1 << 20  # bytes
+_MOST = 256
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+_PYTHON = re.compile(r"3\.\d{1,2}")
+_PACKAGES = {"tensorflow": "tensorflow" if sys.platform == "darwin" else "tensorflow-cpu"}
+"""What a framework is installed as, where that is not its own name."""
+_REQUIRED = ("framework", "versions")
+_OPTIONAL = ("package", "with", "python", "device", "threads", "backends")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One version of a framework: what is installed, on which Python, and on which device and threads it is judged.
+
+    `python` is a version such as `3.11`, empty for the Python that runs lossparity; `threads` is 0 where nobody says.
+    """
+
+    framework: str
+    version: str
+    requirements: tuple[str, ...]
+    python: str
+    device: str
+    threads: int
+    backends: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What the cell is called, in messages and as the name of its folder."""
+        device = "" if self.device == "cpu" else self.device
+        return ",".join(filter(None, [f"{self.framework}@{self.version}", device, self.label]))
+
+    @property
+    def label(self) -> str:
+        """What tells it apart from another cell of its version and device."""
+        python = f"python-{self.python}" if self.python else ""
+        return ",".join(filter(None, [python, f"threads-{self.threads}" if self.threads else ""]))
+
+    @property
+    def environment(self) -> str:
+        """Sixteen hex digits of what is installed, and for which Python: cells that are alike share it."""
+        here = self.python or f"{sys.version_info[:2]} {Path(sys.executable).resolve()}"
+        return _hash([sorted(self.requirements), here, sys.platform])
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits of all of it."""
+        return _hash(asdict(self))
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix file: its name, what it is about, and its cells."""
+
+    name: str
+    about: str
+    cells: tuple[Cell, ...]
+
+
+def read(path: Path) -> Matrix:
+    """Read a matrix file; UsageError, with file:line:column, for what is not one."""
+    try:
+        entries = fields(compose(_decoded(path)), "a matrix file", ("matrix", "about", "environments"), ())
+        name = _word(entries["matrix"], "matrix")
+        cells: dict[str, Cell] = {}
+        for node in listing(entries["environments"], "environments"):
+            for cell in _cells(node):
+                if cell.name in cells:
+                    raise CaseError(node, f"the cell {cell.name} is there twice")
+                cells[cell.name] = cell
+        if len(cells) > _MOST:
+            raise CaseError(entries["environments"], f"{len(cells)} cells; {_MOST} are the most", "divide the matrix")
+        return Matrix(name, text(entries["about"], "about"), tuple(cells.values()))
+    except CaseError as error:
+        raise UsageError(error.message, where=f"{path}:{error.line}:{error.column}", hint=error.hint) from None
+
+
+def _decoded(path: Path) -> str:
+    try:
+        return whole(path, "the matrix file", _LARGEST).decode()
+    except UnicodeDecodeError:
+        raise UsageError("not UTF-8", where=str(path), hint="save the file as UTF-8") from None
+
+
+def _cells(node: Node) -> list[Cell]:
+    entries = fields(node, "an environment", _REQUIRED, _OPTIONAL)
+    known = dict.fromkeys(entry.requires[0] for entry in registered().values())
+    framework = choice(entries["framework"], "framework", known, "framework")
+    package = _word(entries["package"], "package") if "package" in entries else _PACKAGES.get(framework, framework)
+    more = [_requirement(one) for one in listing(entries["with"], "with")] if "with" in entries else []
+    backends = [_backend(one, framework) for one in _listed(entries, "backends")] or [framework, f"{framework}.*"]
+    axes = (
+        [_word(one, "a version") for one in listing(entries["versions"], "versions")],
+        [_python(one) for one in _listed(entries, "python")] or [""],
+        [_word(one, "a device") for one in _listed(entries, "device")] or ["cpu"],
+        [_threads(one) for one in _listed(entries, "threads")] or [0],
+    )
+    return [
+        Cell(framework, version, (f"{package}=={version}", *more), python, device, threads, tuple(backends))
+        for version, python, device, threads in itertools.product(*axes)
+    ]
+
+
+def _listed(entries: dict[str, Node], name: str) -> list[Node]:
+    return listing(entries[name], name) if name in entries else []
+
+
+def _word(node: Node, what: str) -> str:
+    word = text(node, what)
+    if not _WORD.fullmatch(word):
+        raise CaseError(node, f"{what} must be of letters, digits and . _ + ! -, not {word[:60]!r}")
+    return word
+
+
+def _requirement(node: Node) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    stated = text(node, "a requirement")
+    try:
+        found = Requirement(stated)
+    except InvalidRequirement:
+        raise CaseError(node, f"{stated[:60]!r} is no requirement", "as in numpy==2.0.2, or scipy") from None
+    if found.url:  # it would be code from anywhere, in a file that is read as data
+        raise CaseError(node, "a requirement names a version, not an address")
+    return str(found)
+
+
+def _python(node: Node) -> str:
+    version = text(node, "python")
+    if not _PYTHON.fullmatch(version):
+        raise CaseError(node, f"python must be a version such as '3.11', not {version[:60]!r}")
+    return version
+
+
+def _threads(node: Node) -> int:
+    number = integer(node, "threads")
+    if not 1 <= number <= 1024:
+        raise CaseError(node, f"threads must be between 1 and 1024, not {number}")
+    return number
+
+
+def _backend(node: Node, framework: str) -> str:
+    name = text(node, "a backend")
+    if name.partition("+")[0].partition(".")[0] != framework or any(c in name for c in ":@/"):
+        hint = f"as in {framework}, {framework}.*, {framework}+*; device and Python are keys of their own"
+        raise CaseError(node, f"{name[:60]!r} is no backend of {framework}", hint)
+    return name
+
+
+def _hash(parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

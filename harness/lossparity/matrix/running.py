@@ -1,0 +1,156 @@
+"""A matrix, run: a record for every cell as it is finished, all of them merged into one, and its page.
+
+Each cell is a run of its own in a process of its own; what of it was finished before is not run again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lossparity import __version__
+from lossparity.errors import LossparityError, UnavailableError, UsageError
+from lossparity.matrix.cells import Cell, Matrix
+from lossparity.matrix.commands import Commands
+from lossparity.matrix.environments import build
+from lossparity.merging import Merged, merge
+from lossparity.model import Case
+from lossparity.record import VERSION, Environment, Footer, Header, NotTested, Record, Writer, read
+from lossparity.suite import digest
+from lossparity.versions import told_apart
+from lossparity.worker import THREADS
+
+__all__ = ["Finished", "Plan", "finished", "merged", "run"]
+
+_MAIN = "from lossparity.cli import main; main()"
+_STATUSES = (0, 1, 3)  # of a run that came to its end
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run, and where to: `words` are those for `lossparity run` that choose the same `cases` and `formats`."""
+
+    matrix: Matrix
+    cases: Sequence[Case]
+    formats: Sequence[str]
+    output: Path
+    words: Sequence[str] = ()
+    jobs: int = 1
+    command: str = ""
+
+    def folder(self, cell: Cell) -> Path:
+        """Return the folder of a cell's record."""
+        return self.output / "cells" / cell.name
+
+    def record(self, cell: Cell) -> Path:
+        """Return where a cell's record is."""
+        return self.folder(cell) / "run.jsonl"
+
+    def key(self, cell: Cell) -> str:
+        """Return what a finished cell has to have been: itself, its cases, and how it was called."""
+        return json.dumps([cell.digest, digest(self.cases), list(self.words), __version__])
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One cell that is over: its record, how long environment and run took, whether either was there before."""
+
+    cell: Cell
+    record: Record
+    built: float | None = None
+    seconds: float = 0.0
+    before: bool = False
+    unavailable: str = ""
+    results: Mapping[str, int] = field(default_factory=dict)
+
+
+def run(plan: Plan, told: Callable[[Finished], None]) -> list[Finished]:
+    """Run the cells that are not finished yet, some at once; return all in their order.
+
+    A cell whose environment cannot be built is unavailable, with the reason, and the others go on.
+    """
+    over: dict[str, Finished] = {}
+    commands = Commands()
+    with ThreadPoolExecutor(plan.jobs) as threads:
+        waiting = {threads.submit(_cell, plan, cell, commands): cell for cell in plan.matrix.cells}
+        try:
+            for one in as_completed(waiting):
+                over[waiting[one].name] = one.result()
+                told(over[waiting[one].name])
+        except BaseException:
+            commands.end()
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [over[cell.name] for cell in plan.matrix.cells]
+
+
+def finished(plan: Plan, cell: Cell) -> Finished | None:
+    """Return a cell that was finished before; one that was unavailable then is tried again."""
+    folder = plan.folder(cell)
+    try:
+        if (folder / "cell.json").read_text() != plan.key(cell):
+            return None
+        record = read(plan.record(cell))
+    except (OSError, LossparityError):
+        return None
+    return Finished(cell, record, before=True, results=_counts(record)) if record.complete else None
+
+
+def _counts(record: Record) -> Mapping[str, int]:
+    return record.footer.results if record.footer else {}
+
+
+def _cell(plan: Plan, cell: Cell, commands: Commands) -> Finished:
+    if there := finished(plan, cell):
+        return there
+    folder = plan.folder(cell)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cell.json").unlink(missing_ok=True)
+    try:
+        environment, new = build(cell, commands)
+    except UnavailableError as error:
+        return _unavailable(plan, cell, str(error))
+    began = time.monotonic()
+    backends = [f"{_on(name, cell.device)}@{environment.python}" for name in cell.backends]
+    words = ["run", *(word for name in backends for word in ("-b", name)), *plan.words, "-o", str(folder)]
+    variables = {**os.environ, **({THREADS: str(cell.threads)} if cell.threads else {})}
+    status, printed = commands.call([sys.executable, "-P", "-c", _MAIN, *words], variables)
+    (folder / "log.txt").write_text(printed)
+    if status not in _STATUSES:
+        said = printed.strip()[-2000:]
+        raise UsageError(f"{cell.name}: the run ended with status {status}: {said}", where=str(folder))
+    record = read(plan.record(cell))
+    (folder / "cell.json").write_text(plan.key(cell))
+    took = time.monotonic() - began
+    return Finished(cell, record, environment.seconds if new else None, took, results=_counts(record))
+
+
+def _on(name: str, device: str) -> str:
+    """Put a device behind a backend's name, before its mode."""
+    plain, plus, mode = name.partition("+")
+    return f"{plain}{'' if device == 'cpu' else f':{device}'}{plus}{mode}"
+
+
+def _unavailable(plan: Plan, cell: Cell, reason: str) -> Finished:
+    """Write the record of a cell that cannot be judged: all of its checks are not tested, with the reason."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    checks = sum(not plan.formats or fmt in plan.formats for case in plan.cases for fmt in case.formats)
+    left = [NotTested(cell.name, reason, checks)]
+    with Writer(plan.record(cell)) as writer:
+        writer.append(Header(VERSION, __version__, digest(plan.cases), now, plan.command, "loose"))
+        writer.append(Environment(cell.name, available=False, reason=reason))
+        writer.append(Footer({}, left, 0.0, 3))
+    return Finished(cell, read(plan.record(cell)), unavailable=reason)
+
+
+def merged(plan: Plan, over: Sequence[Finished]) -> Merged:
+    """Put the records of all cells together, the versions of a framework beside each other."""
+    records = [(str(plan.record(one.cell)), one.record) for one in over]
+    return merge(told_apart(records, {str(plan.record(one.cell)): one.cell.label for one in over}))

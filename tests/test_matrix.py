@@ -1,0 +1,238 @@
+"""A matrix: cells from a strict file, environments built once, a record a cell, one page; what is finished stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from lossparity.cli import main
+from lossparity.errors import UnavailableError, UsageError
+from lossparity.matrix import environments
+from lossparity.matrix.cells import Cell, read
+from lossparity.matrix.commands import Commands
+from lossparity.record import read as record
+from test_endings import HEARING, suite, until
+from test_faults import registered, vanished
+from test_registry import distribution
+
+HEAD = "matrix: mine\nabout: It.\nenvironments:\n"
+TINY = ("--case", "worked-example/softmax", "--format", "float64")
+
+
+def written(folder: Path, *entries: str) -> Path:
+    path = folder / "matrix.yaml"
+    path.write_text(HEAD + "".join(f"  - {{{entry}}}\n" for entry in entries))
+    return path
+
+
+def lossparity(*words: str) -> Result:
+    result = CliRunner().invoke(main, words)
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    return result
+
+
+def test_an_entry_is_multiplied_out_in_the_order_written(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "framework: jax, versions: ['0.4.30', '0.7.2'], with: [scipy], threads: [1, 2]",
+        "framework: torch, versions: ['2.13.0'], device: [cpu, cuda], backends: [torch, torch+*]",
+        "framework: numpy, versions: ['2.0.2'], python: ['3.9', '3.12'], package: numpy-other",
+    )
+    cells = read(path).cells
+    assert [cell.name for cell in cells] == [
+        *("jax@0.4.30,threads-1", "jax@0.4.30,threads-2", "jax@0.7.2,threads-1", "jax@0.7.2,threads-2"),
+        *("torch@2.13.0", "torch@2.13.0,cuda", "numpy@2.0.2,python-3.9", "numpy@2.0.2,python-3.12"),
+    ]
+    assert cells[0].requirements == ("jax==0.4.30", "scipy")
+    assert cells[0].backends == ("jax", "jax.*")
+    assert cells[5].backends == ("torch", "torch+*")
+    assert cells[6].requirements == ("numpy-other==2.0.2",)
+    assert cells[0].environment == cells[1].environment != cells[2].environment
+    assert cells[6].environment != cells[7].environment
+    assert len({cell.digest for cell in cells}) == len(cells)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("framework: jaxx, versions: ['1']", "unknown framework 'jaxx'"),
+        ("framework: jax", "an environment lacks 'versions'"),
+        ("framework: jax, versions: []", "versions is empty"),
+        ("framework: jax, versions: ['1'], wiht: [scipy]", "an environment has no key 'wiht'"),
+        ("framework: jax, versions: ['../../x']", "a version must be of letters"),
+        ("framework: jax, versions: ['--index-url=x']", "a version must be of letters"),
+        ("framework: jax, versions: ['1'], package: -e", "package must be of letters"),
+        ("framework: jax, versions: ['1'], with: ['x @ https://evil/x.whl']", "a requirement names a version"),
+        ("framework: jax, versions: ['1'], with: ['--pre']", "is no requirement"),
+        ("framework: jax, versions: ['1'], with: ['/tmp/x']", "is no requirement"),
+        ("framework: jax, versions: ['1'], python: [/bin/sh]", "python must be a version"),
+        ("framework: jax, versions: ['1'], device: ['cpu/..']", "a device must be of letters"),
+        ("framework: jax, versions: ['1'], threads: [0]", "threads must be between 1 and 1024"),
+        ("framework: jax, versions: ['1'], backends: [torch]", "'torch' is no backend of jax"),
+        ("framework: jax, versions: ['1'], backends: ['jax@/bin/sh']", "is no backend of jax"),
+        ("framework: jax, versions: ['1', '1']", "the cell jax@1 is there twice"),
+        (f"framework: jax, versions: {json.dumps([str(n) for n in range(300)])}", "300 cells; 256 are the most"),
+    ],
+)
+def test_what_is_not_as_it_should_be_is_refused_with_its_place(tmp_path: Path, entry: str, said: str) -> None:
+    path = written(tmp_path, entry)
+    with pytest.raises(UsageError) as caught:
+        read(path)
+    assert said in caught.value.message
+    assert caught.value.where.startswith(f"{path}:")
+
+
+@pytest.fixture
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let environments be built in no time, of this Python; return the names of the cells they were built for."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOSSPARITY_CACHE_DIR", str(tmp_path / "cache"))
+    names: list[str] = []
+
+    def make(command: list[str], cell: Cell, _commands: Commands) -> None:
+        if "venv" not in command:
+            return
+        names.append(cell.name)
+        if cell.version == "0.0.1":
+            raise UnavailableError(f"{cell.name} cannot be installed: ERROR: no matching distribution")
+        program = Path(command[-1]) / "bin" / "python"
+        program.parent.mkdir(parents=True)
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        program.chmod(0o755)
+
+    monkeypatch.setattr(environments, "_run", make)
+    return names
+
+
+NUMPY = f"framework: numpy, versions: ['{np.__version__}'], backends: [numpy], threads: [1, 2]"
+
+
+def test_one_command_makes_a_record_a_cell_one_of_all_and_the_page(tmp_path: Path, built: list[str]) -> None:
+    path = written(tmp_path, NUMPY, "framework: numpy, versions: ['0.0.1'], backends: [numpy]")
+    result = lossparity("matrix", "run", str(path), *TINY, "-o", "out")
+    assert result.exit_code == 3, "one is unavailable"
+    names = [f"numpy@{np.__version__},threads-1", f"numpy@{np.__version__},threads-2", "numpy@0.0.1"]
+    assert built == [names[0], names[2]], "two cells share an environment"
+    assert "3 of 3: numpy@0.0.1: unavailable: numpy@0.0.1 cannot be installed: ERROR" in result.stderr
+    merged = record(Path("out/matrix.jsonl"))
+    assert merged.complete
+    assert {one.backend for one in merged.results} == set(names[:2])
+    assert {one.verdict for one in merged.results} == {"pass"}
+    assert merged.footer is not None
+    (left,) = merged.footer.not_tested
+    assert (left.what, left.checks) == (names[2], 1)
+    assert [one.name for one in merged.environments if not one.available] == [names[2]]
+    for name in names:
+        assert record(Path("out/cells") / name / "run.jsonl").complete
+    assert names[1] in Path("out/matrix.html").read_text()
+
+
+def test_what_was_finished_is_not_run_again_unless_something_changed(tmp_path: Path, built: list[str]) -> None:
+    path = written(tmp_path, NUMPY)
+    words = ("matrix", "run", str(path), "-o", "out")
+    assert lossparity(*words, *TINY).exit_code == 0
+    first = Path("out/matrix.jsonl").read_text().splitlines()[1:-1]
+    again = lossparity(*words, *TINY)
+    assert again.stderr.count("finished before") == 2
+    assert Path("out/matrix.jsonl").read_text().splitlines()[1:-1] == first
+    dry = lossparity(*words, *TINY, "--dry-run").stdout
+    assert dry.count(": finished ") == 2
+    assert "0 of 2 cells to run; 0 environments to build" in dry
+    other = lossparity(*words, "--case", "worked-example/softmax", "--format", "float32")
+    assert "finished before" not in other.stderr
+    (tmp_path / "out/cells" / f"numpy@{np.__version__},threads-2" / "run.jsonl").write_text("")
+    assert lossparity(*words, "--case", "worked-example/softmax", "--format", "float32").stderr.count("finished") == 1
+    assert len(built) == 1
+
+
+def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(tmp_path: Path, built: list[str]) -> None:
+    said = lossparity("matrix", "run", str(written(tmp_path, NUMPY)), "--dry-run", "-o", "out").stdout
+    assert f"numpy@{np.__version__},threads-1: to build and run  (numpy=={np.__version__})" in said
+    assert "2 of 2 cells to run; 1 environments to build, by " in said
+    assert built == []
+    assert not Path("out").exists()
+
+
+def test_environments_that_nobody_used_for_long_are_removed(tmp_path: Path, built: list[str]) -> None:
+    lossparity("matrix", "run", str(written(tmp_path, NUMPY)), *TINY, "-o", "out")
+    (one,) = environments.kept()
+    assert "kept" in lossparity("matrix", "prune").stdout
+    assert "would be removed" in lossparity("matrix", "prune", "--days", "0", "--dry-run").stdout
+    os.utime(one.folder / "lossparity.json", (1e9, 1e9))
+    assert ": removed" in lossparity("matrix", "prune").stdout
+    assert not one.folder.exists()
+    assert environments.kept() == []
+    assert len(built) == 1
+
+
+def test_half_an_environment_is_built_anew(tmp_path: Path, built: list[str]) -> None:
+    (cell,) = read(written(tmp_path, NUMPY.replace("[1, 2]", "[1]"))).cells
+    one, new = environments.build(cell, Commands())
+    assert new
+    assert environments.build(cell, Commands())[1] is False
+    (one.folder / "lossparity.json").unlink()
+    assert environments.built(cell) is None
+    assert environments.build(cell, Commands())[1] is True
+    assert len(built) == 2
+
+
+def test_an_interrupted_matrix_ends_what_is_under_way_and_keeps_what_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: list[str]
+) -> None:
+    started = registered(tmp_path, monkeypatch)
+    entries = (NUMPY.replace("[1, 2]", "[1]"), "framework: math, versions: ['1.0'], backends: [math]")
+    path = written(tmp_path, *entries)
+    for cell in read(path).cells:
+        environments.build(cell, Commands())
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(suite("hangs"))
+    command = [sys.executable, "-c", HEARING, "matrix", "run", str(path), "--cases", str(mine), "--timeout", "300"]
+    process = subprocess.Popen([*command, "-o", "out"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        until(process, lambda: bool(list(started.iterdir())))
+        process.terminate()
+        _, complaint = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 143
+    assert f"1 of 2: numpy@{np.__version__},threads-1: environment was there" in complaint
+    assert "interrupted by SIGTERM; what was judged until now is in out/cells" in complaint
+    assert vanished(started)
+    assert record(Path("out/cells") / f"numpy@{np.__version__},threads-1" / "run.jsonl").complete
+    assert len(built) == 2
+
+
+def test_a_strangers_framework_may_be_in_a_matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distribution(tmp_path, "math = one_stranger:Stranger")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (cell,) = read(written(tmp_path, "framework: math, versions: ['1.0']")).cells
+    assert cell.requirements == ("math==1.0",)
+
+
+def test_pip_builds_an_environment_from_where_it_was_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(tmp_path / "wheels")]
+    done = subprocess.run([*command, f"numpy=={np.__version__}"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = f"NumPy cannot be fetched: {done.stderr}"
+        pytest.fail(reason) if "LOSSPARITY_REQUIRE" in os.environ else pytest.skip(reason)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("LOSSPARITY_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert environments.installer() == "pip", "uv does not read these"
+    path = written(tmp_path, NUMPY.replace("[1, 2]", "[1]"), "framework: numpy, versions: ['1.0.0'], backends: [numpy]")
+    result = lossparity("matrix", "run", str(path), *TINY, "-o", "out", "-j", "2")
+    assert result.exit_code == 3
+    merged = record(Path("out/matrix.jsonl"))
+    assert [one.verdict for one in merged.results] == ["pass", "pass"]
+    (lost,) = (one for one in merged.environments if not one.available)
+    assert "No matching distribution found for numpy==1.0.0" in lost.reason
+    (there,) = environments.kept()
+    assert there.size > 10**7
