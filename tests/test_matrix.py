@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ def test_an_entry_is_multiplied_out_in_the_order_written(tmp_path: Path) -> None
         tmp_path,
         "framework: jax, versions: ['0.4.30', '0.7.2'], with: [scipy], threads: [1, 2]",
         "framework: torch, versions: ['2.13.0'], device: [cpu, cuda], backends: [torch, torch+*]",
-        "framework: numpy, versions: ['2.0.2'], python: ['3.9', '3.12'], package: numpy-other",
+        "framework: numpy, versions: ['2.0.2'], python: ['3.9', '3.12'], package: numpy-other, with: [SciPy>=1.14]",
     )
     cells = read(path).cells
     assert [cell.name for cell in cells] == [
@@ -51,9 +52,10 @@ def test_an_entry_is_multiplied_out_in_the_order_written(tmp_path: Path) -> None
         *("torch@2.13.0", "torch@2.13.0,cuda", "numpy@2.0.2,python-3.9", "numpy@2.0.2,python-3.12"),
     ]
     assert cells[0].requirements == ("jax==0.4.30", "scipy")
-    assert cells[0].backends == ("jax", "jax.*")
+    assert cells[0].backends == ("jax", "jax.manual"), "nothing that needs more than what is installed"
     assert cells[5].backends == ("torch", "torch+*")
-    assert cells[6].requirements == ("numpy-other==2.0.2",)
+    assert cells[6].requirements == ("numpy-other==2.0.2", "SciPy>=1.14")
+    assert cells[6].backends == ("numpy", "numpy.manual", "numpy.scipy")
     assert cells[0].environment == cells[1].environment != cells[2].environment
     assert cells[6].environment != cells[7].environment
     assert len({cell.digest for cell in cells}) == len(cells)
@@ -69,7 +71,7 @@ def test_an_entry_is_multiplied_out_in_the_order_written(tmp_path: Path) -> None
         ("framework: jax, versions: ['../../x']", "a version must be of letters"),
         ("framework: jax, versions: ['--index-url=x']", "a version must be of letters"),
         ("framework: jax, versions: ['1'], package: -e", "package must be of letters"),
-        ("framework: jax, versions: ['1'], with: ['x @ https://evil/x.whl']", "a requirement names a version"),
+        ("framework: jax, versions: ['1'], with: ['x @ https://evil/x.whl']", "is an address"),
         ("framework: jax, versions: ['1'], with: ['--pre']", "is no requirement"),
         ("framework: jax, versions: ['1'], with: ['/tmp/x']", "is no requirement"),
         ("framework: jax, versions: ['1'], python: [/bin/sh]", "python must be a version"),
@@ -104,7 +106,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise UnavailableError(f"{cell.name} cannot be installed: ERROR: no matching distribution")
         program = Path(command[-1]) / "bin" / "python"
         program.parent.mkdir(parents=True)
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        program.write_text(f'#!/bin/sh\nRELEASE={cell.version} exec {sys.executable} "$@"\n')
         program.chmod(0o755)
 
     monkeypatch.setattr(environments, "_run", make)
@@ -236,3 +238,104 @@ def test_pip_builds_an_environment_from_where_it_was_told_to(tmp_path: Path, mon
     assert "No matching distribution found for numpy==1.0.0" in lost.reason
     (there,) = environments.kept()
     assert there.size > 10**7
+
+
+def test_each_job_of_a_workflow_runs_its_cell_and_their_records_are_merged(tmp_path: Path, built: list[str]) -> None:
+    path = str(written(tmp_path, NUMPY))
+    said = lossparity("matrix", "run", path, "--executor", "github")
+    jobs = json.loads(said.stdout)["include"]
+    assert [job["cell"] for job in jobs] == [f"numpy@{np.__version__},threads-{n}" for n in (1, 2)]
+    assert "lossparity matrix merge" in said.stderr
+    assert built == []
+    nothing = lossparity("matrix", "merge", path, "-o", "out")
+    assert nothing.exit_code == 3
+    assert "no cell of the matrix has left a record" in nothing.stderr
+    for number, job in enumerate(jobs):
+        assert lossparity("matrix", "run", path, *TINY, "--cell", job["cell"], "-o", "out").exit_code == 0
+        merged = lossparity("matrix", "merge", path, "-o", "out")
+        assert merged.exit_code == (0 if number else 3)
+        assert ("the cell has left no record" in merged.stdout) == (number == 0)
+    whole = lossparity("matrix", "run", path, *TINY, "-o", "whole")
+    assert whole.exit_code == 0
+    one, other = (record(Path(folder) / "matrix.jsonl") for folder in ("out", "whole"))
+    assert one.results == other.results
+    assert one.cases == other.cases
+    assert "no cell 'numpy@1'" in lossparity("matrix", "run", path, "--cell", "numpy@1").stderr
+
+
+def releases(folder: Path, patch: pytest.MonkeyPatch, *versions: str) -> None:
+    """Let pip find so many releases of `math`, and no package of anybody else."""
+    (folder / "wheels").mkdir()
+    for version in versions:
+        (folder / "wheels" / f"math-{version}-py3-none-any.whl").touch()
+    patch.setenv("PIP_FIND_LINKS", str(folder / "wheels"))
+    patch.setenv("PIP_NO_INDEX", "1")
+
+
+@pytest.fixture
+def releasing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: list[str]) -> list[str]:
+    """Release a framework whose softmax is wrong from 1.10 on, and of which 1.3 cannot be imported."""
+    distribution(tmp_path, "math = releases:Releases")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(__file__).parent)]))
+    releases(tmp_path, monkeypatch, "0.9", *(f"1.{n}" for n in range(16)), "2.0", "2.1rc1")
+    return built
+
+
+BISECT = ("matrix", "bisect", "--framework", "math", "--check", "worked-example/softmax/float64@math", "-o", "out")
+
+
+def test_the_release_with_which_a_check_changed_is_found(tmp_path: Path, releasing: list[str]) -> None:
+    result = lossparity(*BISECT, "--good", "1.0", "--bad", "1.15")
+    assert result.exit_code == 0, result.stderr
+    assert "16 releases of math from 1.0 to 1.15" in result.stderr
+    assert "math@1.10 is the first release that is newly failing (value); math@1.9 is not" in result.stdout
+    assert re.search(r"pass \(.*ulp.*\) → fail \(", result.stdout), "both results, side by side"
+    assert len(releasing) <= 2 + 4, "no more than it takes"
+    assert len(set(releasing)) == len(releasing)
+    merged = record(tmp_path / "out" / "matrix.jsonl")
+    names = [f"math@1.{n}" for n in range(16)]
+    assert list(dict.fromkeys(one.backend for one in merged.results)) == [
+        name for name in names if name in set(releasing)
+    ]
+    again = lossparity(*BISECT, "--good", "1.0", "--bad", "1.15")
+    assert again.stdout.splitlines()[-4:] == result.stdout.splitlines()[-4:]
+    assert again.stderr.count("finished before") == len(releasing)
+
+
+def test_a_release_that_cannot_be_judged_is_passed_over_and_named_where_it_may_be_the_one(
+    releasing: list[str],
+) -> None:
+    result = lossparity(*BISECT, "--good", "1.1", "--bad", "1.5")
+    assert result.exit_code == 1, "nothing has changed there"
+    assert "math@1.1 and math@1.5 answer alike: there is nothing to look for" in result.stdout
+    found = lossparity(*BISECT, "--good", "1.0", "--bad", "1.10", "--timeout", "61")
+    assert "math@1.10 is the first release that is newly failing (value); math@1.9 is not" in found.stdout
+    assert "math@1.5" in releasing
+    beside = lossparity(*BISECT, "--good", "1.2", "--bad", "1.4", "--check", "worked-example/log-softmax/float64")
+    assert beside.exit_code == 0, beside.stdout
+    assert "math@1.4 is the first release that is newly failing (value); math@1.2 is not" in beside.stdout
+    assert "or one between them: math@1.3 cannot be judged: ImportError: 1.3 is broken" in beside.stdout
+    broken = lossparity(*BISECT, "--good", "1.2", "--bad", "1.3")
+    assert broken.exit_code == 3
+    assert "math@1.3 cannot be judged: ImportError: 1.3 is broken" in broken.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--good", "1.5", "--bad", "1.0"), "1.0 does not come after 1.5"),
+        (("--good", "x y", "--bad", "1.0"), "'x y' is no version"),
+        (("--good", "1.0", "--bad", "1.5", "--package", "absent"), "pip does not say which versions of absent"),
+        (("--good", "1.0", "--bad", "1.5", "--with", "-e ."), "--with: '-e .' is no requirement"),
+        (("--good", "1.0", "--bad", "1.5", "--framework", "jax"), "is no check of jax"),
+        (("--good", "1.0", "--bad", "1.5", "--check", "worked-example/softmax"), "it names no format"),
+    ],
+)
+def test_a_bisection_says_what_is_wrong_with_its_options(
+    releasing: list[str], words: tuple[str, ...], said: str
+) -> None:
+    result = lossparity(*BISECT, *words)
+    assert result.exit_code in (2, 3)
+    assert said in result.stderr
+    assert releasing == []

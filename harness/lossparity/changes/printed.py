@@ -22,9 +22,13 @@ _LONGEST = 300  # characters of a message
 _WITH_MESSAGE = ("failing", "unjudged", "added-failing", "deviating", "verdict")
 
 
-def printed(found: Comparison, regressions: Collection[str], base: str, new: str) -> str:
-    """Say what changed; `base` and `new` are the names of the records, `regressions` the kinds that are some."""
-    return "\n".join(_lines(found, regressions, base, new))
+def printed(found: Comparison, regressions: Collection[str] | None, base: str, new: str) -> str:
+    """Say what changed; `base` and `new` are the names of the records.
+
+    `regressions` are the kinds that are some; where it is None, nothing is called one.
+    """
+    lines = [*_lines(found, regressions or (), base, new)]
+    return "\n".join(lines if regressions is None else [*lines, _ending(found, regressions)])
 
 
 def _lines(found: Comparison, regressions: Collection[str], base: str, new: str) -> Iterator[str]:
@@ -54,7 +58,6 @@ def _lines(found: Comparison, regressions: Collection[str], base: str, new: str)
     yield from _times(found.paces, regressions)
     if found.compared or not found.paces.compared:
         yield f"{found.compared} results compared, {found.unchanged} of them unchanged"
-    yield _ending(found, regressions)
 
 
 def _record(side: str, name: str, record: Record) -> Iterator[str]:

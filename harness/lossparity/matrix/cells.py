@@ -5,21 +5,23 @@ Read as strictly as case files are: what is not as docs/matrix.md says is refuse
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import itertools
 import json
 import re
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lossparity.casefile.nodes import CaseError, Node, compose
 from lossparity.casefile.values import choice, fields, integer, listing, text
-from lossparity.errors import UsageError
+from lossparity.errors import UsageError, suggest
 from lossparity.reading import whole
 from lossparity.registry import registered
 
-__all__ = ["Cell", "Matrix", "read"]
+__all__ = ["Cell", "Matrix", "package_of", "read", "requirement"]
 
 _LARGEST = 1 << 20  # bytes
 _MOST = 256
@@ -36,6 +38,7 @@ class Cell:
     """One version of a framework: what is installed, on which Python, and on which device and threads it is judged.
 
     `python` is a version such as `3.11`, empty for the Python that runs lossparity; `threads` is 0 where nobody says.
+    `label` is what tells it apart from other cells of its matrix beside version and device.
     """
 
     framework: str
@@ -45,18 +48,13 @@ class Cell:
     device: str
     threads: int
     backends: tuple[str, ...]
+    label: str = ""
 
     @property
     def name(self) -> str:
         """What the cell is called, in messages and as the name of its folder."""
         device = "" if self.device == "cpu" else self.device
         return ",".join(filter(None, [f"{self.framework}@{self.version}", device, self.label]))
-
-    @property
-    def label(self) -> str:
-        """What tells it apart from another cell of its version and device."""
-        python = f"python-{self.python}" if self.python else ""
-        return ",".join(filter(None, [python, f"threads-{self.threads}" if self.threads else ""]))
 
     @property
     def environment(self) -> str:
@@ -78,23 +76,46 @@ class Matrix:
     about: str
     cells: tuple[Cell, ...]
 
+    def only(self, globs: Sequence[str]) -> Matrix:
+        """Return the matrix of the cells that match one of some globs, or all; UsageError where one matches none."""
+        for glob in globs:
+            if not fnmatch.filter([cell.name for cell in self.cells], glob):
+                raise UsageError(f"no cell {glob!r}", hint=suggest(glob, [cell.name for cell in self.cells], "cell"))
+        matching = (cell for cell in self.cells if any(fnmatch.fnmatchcase(cell.name, glob) for glob in globs))
+        return replace(self, cells=tuple(matching)) if globs else self
+
 
 def read(path: Path) -> Matrix:
     """Read a matrix file; UsageError, with file:line:column, for what is not one."""
     try:
         entries = fields(compose(_decoded(path)), "a matrix file", ("matrix", "about", "environments"), ())
         name = _word(entries["matrix"], "matrix")
+        found = [(node, cell) for node in listing(entries["environments"], "environments") for cell in _cells(node)]
         cells: dict[str, Cell] = {}
-        for node in listing(entries["environments"], "environments"):
-            for cell in _cells(node):
-                if cell.name in cells:
-                    raise CaseError(node, f"the cell {cell.name} is there twice")
-                cells[cell.name] = cell
+        for node, cell in zip([node for node, _ in found], _labelled([cell for _, cell in found]), strict=True):
+            if cell.name in cells:
+                raise CaseError(node, f"the cell {cell.name} is there twice")
+            cells[cell.name] = cell
         if len(cells) > _MOST:
             raise CaseError(entries["environments"], f"{len(cells)} cells; {_MOST} are the most", "divide the matrix")
         return Matrix(name, text(entries["about"], "about"), tuple(cells.values()))
     except CaseError as error:
         raise UsageError(error.message, where=f"{path}:{error.line}:{error.column}", hint=error.hint) from None
+
+
+def _labelled(cells: list[Cell]) -> list[Cell]:
+    """Give cells their labels: the Python and the threads, where those differ among them."""
+    pythons, threads = len({cell.python for cell in cells}) > 1, len({cell.threads for cell in cells}) > 1
+    return [
+        replace(
+            cell,
+            label=",".join(
+                [f"python-{cell.python}"] * bool(pythons and cell.python)
+                + [f"threads-{cell.threads}"] * bool(threads and cell.threads)
+            ),
+        )
+        for cell in cells
+    ]
 
 
 def _decoded(path: Path) -> str:
@@ -108,9 +129,9 @@ def _cells(node: Node) -> list[Cell]:
     entries = fields(node, "an environment", _REQUIRED, _OPTIONAL)
     known = dict.fromkeys(entry.requires[0] for entry in registered().values())
     framework = choice(entries["framework"], "framework", known, "framework")
-    package = _word(entries["package"], "package") if "package" in entries else _PACKAGES.get(framework, framework)
+    package = _word(entries["package"], "package") if "package" in entries else package_of(framework)
     more = [_requirement(one) for one in listing(entries["with"], "with")] if "with" in entries else []
-    backends = [_backend(one, framework) for one in _listed(entries, "backends")] or [framework, f"{framework}.*"]
+    backends = [_backend(one, framework) for one in _listed(entries, "backends")] or _judged(framework, more)
     axes = (
         [_word(one, "a version") for one in listing(entries["versions"], "versions")],
         [_python(one) for one in _listed(entries, "python")] or [""],
@@ -120,6 +141,19 @@ def _cells(node: Node) -> list[Cell]:
     return [
         Cell(framework, version, (f"{package}=={version}", *more), python, device, threads, tuple(backends))
         for version, python, device, threads in itertools.product(*axes)
+    ]
+
+
+def _judged(framework: str, more: list[str]) -> list[str]:
+    """Return the backends of a framework, those on a library where that is among what else is installed."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    there = {framework, *(canonicalize_name(Requirement(one).name) for one in more)}
+    return [
+        name
+        for name, entry in registered().items()
+        if entry.requires[0] == framework and there.issuperset(entry.requires)
     ]
 
 
@@ -134,17 +168,30 @@ def _word(node: Node, what: str) -> str:
     return word
 
 
-def _requirement(node: Node) -> str:
+def package_of(framework: str) -> str:
+    """Return what a framework is installed as, where nobody says otherwise."""
+    return _PACKAGES.get(framework, framework)
+
+
+def requirement(stated: str, where: str = "") -> str:
+    """Read a requirement as pip does; UsageError for what is none, and for an address, which is code from anywhere."""
     from packaging.requirements import InvalidRequirement, Requirement
 
-    stated = text(node, "a requirement")
     try:
         found = Requirement(stated)
     except InvalidRequirement:
-        raise CaseError(node, f"{stated[:60]!r} is no requirement", "as in numpy==2.0.2, or scipy") from None
-    if found.url:  # it would be code from anywhere, in a file that is read as data
-        raise CaseError(node, "a requirement names a version, not an address")
+        hint = "as in numpy==2.0.2, or scipy"
+        raise UsageError(f"{stated[:60]!r} is no requirement", hint=hint, where=where) from None
+    if found.url:
+        raise UsageError(f"{stated[:60]!r} is an address", hint="a requirement names a version", where=where)
     return str(found)
+
+
+def _requirement(node: Node) -> str:
+    try:
+        return requirement(text(node, "a requirement"))
+    except UsageError as error:
+        raise CaseError(node, error.message, error.hint) from None
 
 
 def _python(node: Node) -> str:

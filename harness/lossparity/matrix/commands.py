@@ -21,15 +21,18 @@ class Commands:
         self._lock, self._over = Lock(), False
 
     def call(
-        self, command: Sequence[str], environment: Mapping[str, str], seconds: float | None = None
+        self, command: Sequence[str], environment: Mapping[str, str] | None, seconds: float | None = None
     ) -> tuple[int, str]:
-        """Return the exit status of a program and all that it printed; OSError or TimeoutExpired where it has none."""
+        """Return the exit status of a program and all that it printed; OSError or TimeoutExpired where it has none.
+
+        Without an `environment` it has this process's own.
+        """
         with self._lock:
             if self._over:
                 raise KeyboardInterrupt
             process = subprocess.Popen(
                 command,
-                env=dict(environment),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""A matrix, run: a record for every cell as it is finished, all of them merged into one, and its page.
+"""A matrix, run here: a record for every cell as it is finished.
 
 Each cell is a run of its own in a process of its own; what of it was finished before is not run again.
 """
@@ -20,14 +20,13 @@ from lossparity.errors import LossparityError, UnavailableError, UsageError
 from lossparity.matrix.cells import Cell, Matrix
 from lossparity.matrix.commands import Commands
 from lossparity.matrix.environments import build
-from lossparity.merging import Merged, merge
+from lossparity.matrix.merging import unavailable
 from lossparity.model import Case
-from lossparity.record import VERSION, Environment, Footer, Header, NotTested, Record, Writer, read
+from lossparity.record import VERSION, Header, Record, Writer, read
 from lossparity.suite import digest
-from lossparity.versions import told_apart
 from lossparity.worker import THREADS
 
-__all__ = ["Finished", "Plan", "finished", "merged", "run"]
+__all__ = ["Finished", "Plan", "finished", "run"]
 
 _MAIN = "from lossparity.cli import main; main()"
 _STATUSES = (0, 1, 3)  # of a run that came to its end
@@ -116,7 +115,13 @@ def _cell(plan: Plan, cell: Cell, commands: Commands) -> Finished:
     try:
         environment, new = build(cell, commands)
     except UnavailableError as error:
-        return _unavailable(plan, cell, str(error))
+        asked = sum(not plan.formats or fmt in plan.formats for case in plan.cases for fmt in case.formats)
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        header = Header(VERSION, __version__, digest(plan.cases), now, plan.command, "loose")
+        lost = unavailable(cell, str(error), asked, header)
+        with Writer(plan.record(cell)) as writer:
+            writer.append(header, *lost.environments, *filter(None, [lost.footer]))
+        return Finished(cell, lost, unavailable=str(error))
     began = time.monotonic()
     backends = [f"{_on(name, cell.device)}@{environment.python}" for name in cell.backends]
     words = ["run", *(word for name in backends for word in ("-b", name)), *plan.words, "-o", str(folder)]
@@ -136,21 +141,3 @@ def _on(name: str, device: str) -> str:
     """Put a device behind a backend's name, before its mode."""
     plain, plus, mode = name.partition("+")
     return f"{plain}{'' if device == 'cpu' else f':{device}'}{plus}{mode}"
-
-
-def _unavailable(plan: Plan, cell: Cell, reason: str) -> Finished:
-    """Write the record of a cell that cannot be judged: all of its checks are not tested, with the reason."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    checks = sum(not plan.formats or fmt in plan.formats for case in plan.cases for fmt in case.formats)
-    left = [NotTested(cell.name, reason, checks)]
-    with Writer(plan.record(cell)) as writer:
-        writer.append(Header(VERSION, __version__, digest(plan.cases), now, plan.command, "loose"))
-        writer.append(Environment(cell.name, available=False, reason=reason))
-        writer.append(Footer({}, left, 0.0, 3))
-    return Finished(cell, read(plan.record(cell)), unavailable=reason)
-
-
-def merged(plan: Plan, over: Sequence[Finished]) -> Merged:
-    """Put the records of all cells together, the versions of a framework beside each other."""
-    records = [(str(plan.record(one.cell)), one.record) for one in over]
-    return merge(told_apart(records, {str(plan.record(one.cell)): one.cell.label for one in over}))
