@@ -28,7 +28,7 @@ from lossparity import memory, reaper, wire
 from lossparity.errors import WireError
 from lossparity.formats import Array
 
-__all__ = ["Child", "Greed", "Silence"]
+__all__ = ["REAPER", "Child", "Greed", "Silence"]
 
 _LOOK = 0.2  # seconds between two looks at a child that is waited for
 _LAST = 2000  # characters of standard error that are kept as the cause of a death
@@ -83,7 +83,8 @@ class _Reaper:
             process.wait(_PATIENCE)
 
 
-_REAPER = _Reaper()
+REAPER = _Reaper()
+"""Is told of every session that this process starts."""
 
 
 class Child:
@@ -121,7 +122,7 @@ class Child:
             os.close(incoming)
             os.close(outgoing)
         self.pid = self._process.pid
-        _REAPER.tell("+", self.pid)
+        REAPER.tell("+", self.pid)
         self._source, self._sink, self._limit = replies, requests, limit
         self._deadline, self._number, self._said_before, self._closed = 0.0, 0, 0, False
         self._lock = threading.Lock()
@@ -227,7 +228,7 @@ class Child:
         with self._lock:
             self._kill()  # before it is waited for: until then nobody else's group can have its number
             self._closed = True
-        _REAPER.tell("-", self.pid)
+        REAPER.tell("-", self.pid)
         self._process.wait()
         os.close(self._source)
         self._errors.close()

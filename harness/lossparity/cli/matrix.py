@@ -49,10 +49,11 @@ def matrix() -> None:
 @click.option("--cell", "names", multiple=True, metavar="GLOB", help="Only cells whose name matches; repeatable.")
 @click.option(
     "--executor",
-    type=options.named("executor", "local", "github"),
+    type=options.named("executor", "local", "ray", "github"),
     default="local",
     show_default=True,
-    help="Who runs the cells. github: print the jobs of a workflow, as JSON, and run nothing.",
+    help="Who runs the cells. ray: the cluster of RAY_ADDRESS, or one begun here (pip install 'lossparity[ray]'). "
+    "github: nobody; the jobs of a workflow are printed, as JSON.",
 )
 @click.option("--dry-run", is_flag=True, help="Say which cells there are, what is built and finished; run nothing.")
 @options.output("cells/NAME/run.jsonl, matrix.jsonl and matrix.html")
@@ -83,7 +84,7 @@ def run(
         click.echo(jobs_of(chosen))
         click.echo(f"when they are over: lossparity matrix merge {shlex.quote(str(file))} -o FOLDER", err=True)
         return
-    given = _words({"--case": globs, "--format": formats, "--cases": [str(one) for one in paths]})
+    given = _words({"--case": globs, "--format": formats, "--cases": _places(paths)})
     given += ["--timeout", f"{timeout:g}"]
     plan = running.Plan(chosen, select(load(paths), globs, formats), formats, output, given, jobs, _command())
     if dry_run:
@@ -98,7 +99,12 @@ def run(
         click.echo(f"{number} of {len(plan.matrix.cells)}: {_said(one)}", err=True)
 
     with kept("judged", output / "cells", _GOES_ON):
-        over = running.run(plan, told)
+        if executor == "ray":
+            from lossparity.matrix import on_ray
+
+            over = on_ray.run(plan, told, lambda text: click.echo(f"lossparity: {text}", err=True))
+        else:
+            over = running.run(plan, told)
     click.echo(f"{len(over)} cells in {time.monotonic() - began:.0f} s")
     _end(merging.merged([one.cell for one in over], [one.record for one in over], plan.command), output)
 
@@ -143,6 +149,11 @@ def _write(merged: Merged, output: Path) -> None:
 
 def _words(options_: Mapping[str, Sequence[str]]) -> list[str]:
     return [word for name, values in options_.items() for value in values for word in (name, value)]
+
+
+def _places(paths: Sequence[Path]) -> list[str]:
+    """Return files and folders as any process finds them, and packs by their names."""
+    return [str(one.resolve() if one.exists() else one) for one in paths]
 
 
 def _said(one: Finished) -> str:
@@ -201,7 +212,7 @@ def bisect(
         Cell(framework, version, (f"{name}=={version}", *wanted), python, backend.device, 0, backends)
         for version in between(name, good, bad, python)
     ]
-    given = _words({"--case": [case.id], "--format": [fmt], "--cases": [str(one) for one in paths]})
+    given = _words({"--case": [case.id], "--format": [fmt], "--cases": _places(paths)})
     given += ["--timeout", f"{timeout:g}"]
     matrix = Matrix("bisect", f"{check}, {good} to {bad}", tuple(cells))
     plan = running.Plan(matrix, (case,), (fmt,), output, given, command=_command())

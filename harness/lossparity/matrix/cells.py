@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lossparity.casefile.nodes import CaseError, Node, compose
-from lossparity.casefile.values import choice, fields, integer, listing, text
+from lossparity.casefile.values import choice, fields, integer, listing, quantity, table, text
 from lossparity.errors import UsageError, suggest
 from lossparity.reading import whole
 from lossparity.registry import registered
@@ -30,7 +30,7 @@ _PYTHON = re.compile(r"3\.\d{1,2}")
 _PACKAGES = {"tensorflow": "tensorflow" if sys.platform == "darwin" else "tensorflow-cpu"}
 """What a framework is installed as, where that is not its own name."""
 _REQUIRED = ("framework", "versions")
-_OPTIONAL = ("package", "with", "python", "device", "threads", "backends")
+_OPTIONAL = ("package", "with", "python", "device", "threads", "backends", "resources")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Cell:
     """One version of a framework: what is installed, on which Python, and on which device and threads it is judged.
 
     `python` is a version such as `3.11`, empty for the Python that runs lossparity; `threads` is 0 where nobody says.
+    `resources` are what a node of a cluster must have for it, by Ray's names.
     `label` is what tells it apart from other cells of its matrix beside version and device.
     """
 
@@ -48,6 +49,7 @@ class Cell:
     device: str
     threads: int
     backends: tuple[str, ...]
+    resources: tuple[tuple[str, float], ...] = ()
     label: str = ""
 
     @property
@@ -64,8 +66,8 @@ class Cell:
 
     @property
     def digest(self) -> str:
-        """Sixteen hex digits of all of it."""
-        return _hash(asdict(self))
+        """Sixteen hex digits of all that its results may depend on."""
+        return _hash({name: value for name, value in asdict(self).items() if name != "resources"})
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ def _cells(node: Node) -> list[Cell]:
     package = _word(entries["package"], "package") if "package" in entries else package_of(framework)
     more = [_requirement(one) for one in listing(entries["with"], "with")] if "with" in entries else []
     backends = [_backend(one, framework) for one in _listed(entries, "backends")] or _judged(framework, more)
+    resources = _resources(entries["resources"]) if "resources" in entries else ()
     axes = (
         [_word(one, "a version") for one in listing(entries["versions"], "versions")],
         [_python(one) for one in _listed(entries, "python")] or [""],
@@ -139,7 +142,7 @@ def _cells(node: Node) -> list[Cell]:
         [_threads(one) for one in _listed(entries, "threads")] or [0],
     )
     return [
-        Cell(framework, version, (f"{package}=={version}", *more), python, device, threads, tuple(backends))
+        Cell(framework, version, (f"{package}=={version}", *more), python, device, threads, tuple(backends), resources)
         for version, python, device, threads in itertools.product(*axes)
     ]
 
@@ -206,6 +209,11 @@ def _threads(node: Node) -> int:
     if not 1 <= number <= 1024:
         raise CaseError(node, f"threads must be between 1 and 1024, not {number}")
     return number
+
+
+def _resources(node: Node) -> tuple[tuple[str, float], ...]:
+    entries = table(node, "resources").entries
+    return tuple((name, quantity(one, f"resources of {name[:60]!r}")) for name, one in entries.items())
 
 
 def _backend(node: Node, framework: str) -> str:

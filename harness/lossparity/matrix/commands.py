@@ -9,11 +9,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
 
+from lossparity.children import REAPER
+
 __all__ = ["Commands"]
 
 
 class Commands:
-    """Programs that are under way; each leads a session of its own, so that what it started ends with it."""
+    """Programs that are under way; each leads a session of its own, so that what it started ends with it.
+
+    Where this process is killed, they end too.
+    """
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -41,6 +46,7 @@ class Commands:
                 start_new_session=True,
             )
             self._running.add(process)
+        REAPER.tell("+", process.pid)
         try:
             printed, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -50,6 +56,7 @@ class Commands:
         finally:
             with self._lock:
                 self._running.discard(process)
+            REAPER.tell("-", process.pid)
         return process.returncode, printed
 
     def end(self) -> None:

@@ -26,7 +26,7 @@ from lossparity.record import VERSION, Header, Record, Writer, read
 from lossparity.suite import digest
 from lossparity.worker import THREADS
 
-__all__ = ["Finished", "Plan", "finished", "run"]
+__all__ = ["Finished", "Plan", "finished", "judged", "lost", "run"]
 
 _MAIN = "from lossparity.cli import main; main()"
 _STATUSES = (0, 1, 3)  # of a run that came to its end
@@ -78,7 +78,7 @@ def run(plan: Plan, told: Callable[[Finished], None]) -> list[Finished]:
     over: dict[str, Finished] = {}
     commands = Commands()
     with ThreadPoolExecutor(plan.jobs) as threads:
-        waiting = {threads.submit(_cell, plan, cell, commands): cell for cell in plan.matrix.cells}
+        waiting = {threads.submit(judged, plan, cell, commands): cell for cell in plan.matrix.cells}
         try:
             for one in as_completed(waiting):
                 over[waiting[one].name] = one.result()
@@ -106,7 +106,11 @@ def _counts(record: Record) -> Mapping[str, int]:
     return record.footer.results if record.footer else {}
 
 
-def _cell(plan: Plan, cell: Cell, commands: Commands) -> Finished:
+def judged(plan: Plan, cell: Cell, commands: Commands) -> Finished:
+    """Run one cell, if it is not finished: build its environment, judge it there, leave its record in its folder.
+
+    UsageError where the run itself fails.
+    """
     if there := finished(plan, cell):
         return there
     folder = plan.folder(cell)
@@ -115,13 +119,7 @@ def _cell(plan: Plan, cell: Cell, commands: Commands) -> Finished:
     try:
         environment, new = build(cell, commands)
     except UnavailableError as error:
-        asked = sum(not plan.formats or fmt in plan.formats for case in plan.cases for fmt in case.formats)
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        header = Header(VERSION, __version__, digest(plan.cases), now, plan.command, "loose")
-        lost = unavailable(cell, str(error), asked, header)
-        with Writer(plan.record(cell)) as writer:
-            writer.append(header, *lost.environments, *filter(None, [lost.footer]))
-        return Finished(cell, lost, unavailable=str(error))
+        return lost(plan, cell, str(error))
     began = time.monotonic()
     backends = [f"{_on(name, cell.device)}@{environment.python}" for name in cell.backends]
     words = ["run", *(word for name in backends for word in ("-b", name)), *plan.words, "-o", str(folder)]
@@ -135,6 +133,18 @@ def _cell(plan: Plan, cell: Cell, commands: Commands) -> Finished:
     (folder / "cell.json").write_text(plan.key(cell))
     took = time.monotonic() - began
     return Finished(cell, record, environment.seconds if new else None, took, results=_counts(record))
+
+
+def lost(plan: Plan, cell: Cell, reason: str) -> Finished:
+    """Leave the record of a cell that cannot be judged."""
+    asked = sum(not plan.formats or fmt in plan.formats for case in plan.cases for fmt in case.formats)
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    header = Header(VERSION, __version__, digest(plan.cases), now, plan.command, "loose")
+    record = unavailable(cell, reason, asked, header)
+    plan.folder(cell).mkdir(parents=True, exist_ok=True)
+    with Writer(plan.record(cell)) as writer:
+        writer.append(header, *record.environments, *filter(None, [record.footer]))
+    return Finished(cell, record, unavailable=reason)
 
 
 def _on(name: str, device: str) -> str:
