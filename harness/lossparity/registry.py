@@ -30,6 +30,7 @@ from lossparity.known import KINDS, TODO, Deviation
 from lossparity.model import Backend
 from lossparity.reading import whole
 from lossparity.record import Record
+from lossparity.series import History
 from lossparity.spec import COMPILERS
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "adapters_of",
     "case_packs",
     "compiler",
+    "history_writer",
     "installed",
     "known_deviations",
     "known_files",
@@ -215,11 +217,21 @@ def report_names() -> list[str]:
 
 def report_writer(name: str) -> Callable[[Record, Path], None]:
     """Return the report writer registered under a name; UnavailableError when there is none."""
-    points = importlib.metadata.entry_points(group="lossparity.reports", name=name)
+    writer: Callable[[Record, Path], None] = _writer("lossparity.reports", name)
+    return writer
+
+
+def history_writer() -> Callable[[History, Path], None]:
+    """Return what writes the page of a history; UnavailableError when there is nothing."""
+    writer: Callable[[History, Path], None] = _writer("lossparity.histories", "html")
+    return writer
+
+
+def _writer(group: str, name: str) -> Any:
+    points = importlib.metadata.entry_points(group=group, name=name)
     if not points:
         raise UnavailableError(f"no report named {name!r} is installed", hint="reinstall lossparity")
-    writer: Callable[[Record, Path], None] = next(iter(points)).load()
-    return writer
+    return next(iter(points)).load()
 
 
 def known_deviations(frameworks: Iterable[str]) -> list[Deviation]:

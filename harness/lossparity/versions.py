@@ -17,7 +17,7 @@ from lossparity.errors import UsageError
 from lossparity.model import Backend
 from lossparity.record import Agreement, Cause, Choice, Footer, NotTested, Part, Ratio, Record, Result, Script, Speed
 
-__all__ = ["Natural", "natural", "told_apart"]
+__all__ = ["Natural", "Seen", "natural", "seen", "told_apart"]
 
 Natural = tuple[tuple[str, int], ...]
 """What compares as a name does in the order of people."""
@@ -29,12 +29,17 @@ def natural(name: str) -> Natural:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """A backend of a record: its name there, and its versions: the framework's, and that of the library on it."""
 
     backend: Backend
     framework: str
     library: str
+
+    @property
+    def library_word(self) -> str:
+        """The version of the library as a word of a name, such as `keras-3.15.1`; empty without one."""
+        return f"{self.backend.variant}-{self.library}" if self.library else ""
 
 
 def told_apart(
@@ -46,24 +51,27 @@ def told_apart(
     not say the version of what it judged, and for one in which two environments have the same version.
     """
     given = list(records)
-    seen = [_backends(path, record) for path, record in given]
-    every = [one for theirs in seen for one in theirs.values()]
+    backends = [seen(path, record) for path, record in given]
+    every = [one for theirs in backends for one in theirs.values()]
     several: dict[str, set[str]] = {}
     for one in every:
         several.setdefault(one.backend.framework, set()).add(one.framework)
         several.setdefault(_shared(one), set()).add(one.library)
     found: list[tuple[str, Record]] = []
-    for (path, record), theirs in zip(given, seen, strict=True):
+    for (path, record), theirs in zip(given, backends, strict=True):
         names = {name: _name(one, several, (labels or {}).get(path, "")) for name, one in theirs.items()}
         _distinct(path, names)
         found.append((path, _renamed(record, names)))
     return found
 
 
-def _backends(path: str, record: Record) -> dict[str, _Seen]:
-    """Return the backends of a record by their names: those judged or timed, and those whose environment is there."""
+def seen(path: str, record: Record) -> dict[str, Seen]:
+    """Return the backends of a record by their names: those judged or timed, and those whose environment is there.
+
+    UsageError for one that was judged, and whose version the record does not say; `path` is its file.
+    """
     judged = dict.fromkeys([*(one.backend for one in record.results), *(one.backend for one in record.speeds)])
-    found: dict[str, _Seen] = {}
+    found: dict[str, Seen] = {}
     for name in dict.fromkeys([*judged, *(one.name for one in record.environments)]):
         backend = Backend.parse(name)
         own = record.environment(name)
@@ -72,7 +80,7 @@ def _backends(path: str, record: Record) -> dict[str, _Seen]:
         versions = {**(below.details if below else {}), **(own.details if own else {})}
         framework = versions.get(backend.framework, "")
         if framework:
-            found[name] = _Seen(backend, framework, versions.get(backend.variant, ""))
+            found[name] = Seen(backend, framework, versions.get(backend.variant, ""))
         elif name in judged:
             raise UsageError(
                 f"the record does not say which version of {backend.framework} {name} is",
@@ -82,16 +90,16 @@ def _backends(path: str, record: Record) -> dict[str, _Seen]:
     return found
 
 
-def _shared(one: _Seen) -> str:
+def _shared(one: Seen) -> str:
     """Return the name under which different versions of a library would meet."""
     return f"{replace(one.backend, python='')}@{one.framework}"
 
 
-def _name(one: _Seen, several: dict[str, set[str]], label: str) -> str:
+def _name(one: Seen, several: dict[str, set[str]], label: str) -> str:
     libraries = len(several[_shared(one)]) > 1
     if not libraries and not label and len(several[one.backend.framework]) == 1:
         return str(one.backend)
-    library = f"{one.backend.variant}-{one.library}" if libraries and one.library else ""
+    library = one.library_word if libraries else ""
     return str(replace(one.backend, python=",".join(filter(None, [one.framework, library, label]))))
 
 

@@ -7,11 +7,8 @@ here, set as text by the script, and a content security policy lets no other scr
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from lossparity.record import Record
@@ -23,12 +20,12 @@ from lossparity_reports.groups import gather
 from lossparity_reports.matrix import arrange
 from lossparity_reports.output import put
 from lossparity_reports.payload import pack
+from lossparity_reports.shell import AROUND, asset, hashed, template, together
 from lossparity_reports.speed.section import timed
 from lossparity_reports.summary import summarise
 
 __all__ = ["render", "write"]
 
-_HERE = Path(__file__).parent
 _SCRIPTS = (
     "numbers.js",
     "elements.js",
@@ -44,8 +41,6 @@ _SCRIPTS = (
     "charts.js",
     "start.js",
 )
-# What every page answers to: the button of the theme, and links inside it.
-_AROUND = ("elements.js", "around.js")
 
 
 def write(record: Record, path: Path) -> None:
@@ -55,23 +50,16 @@ def write(record: Record, path: Path) -> None:
 
 def render(record: Record) -> str:
     """Return the page of a record as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     speed = timed(record)
     # Of times alone there is no list of checks, and nothing that draws it.
     judged = bool(record.results) or not speed.jobs
-    style = _asset("page.css") + _asset("charts.css") + (_asset("speed.css") if speed.jobs else "")
-    scripts = _SCRIPTS if judged else _AROUND
-    script = "(() => {\n'use strict';\n" + "\n".join(map(_asset, scripts)) + "\n})();"
-    theme = _asset("theme.js")
+    style = asset("page.css") + asset("charts.css") + (asset("speed.css") if speed.jobs else "")
+    scripts = _SCRIPTS if judged else AROUND
+    script = together(scripts)
+    theme = asset("theme.js")
     charts = numerics(record)
-    hashes = [_hash(text) for text in (theme, script, charts.script) if text]
-    return environment.get_template("page.html.j2").render(
+    hashes = [hashed(text) for text in (theme, script, charts.script) if text]
+    return template("page.html.j2").render(
         record=record,
         summary=summarise(record),
         groups=gather(record),
@@ -85,14 +73,6 @@ def render(record: Record) -> str:
         style=Markup(style),
         theme=Markup(theme),
         script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {' '.join(hashes)}",
+        policy=f"default-src 'none'; img-src data:; style-src {hashed(style)}; script-src {' '.join(hashes)}",
         payload=pack(record) if judged else "",
     )
-
-
-def _asset(name: str) -> str:
-    return (_HERE / "assets" / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

@@ -17,6 +17,7 @@ from lossparity.cli.doctor import doctor
 from lossparity.cli.endings import Group
 from lossparity.cli.explain import explain
 from lossparity.cli.export import export
+from lossparity.cli.history import history
 from lossparity.cli.init import init
 from lossparity.cli.known import known
 from lossparity.cli.listing import list_
@@ -48,7 +49,8 @@ def main(context: click.Context) -> None:
 
 
 _COMMANDS = (
-    *(bench, check, compare, completion, doctor, explain, export, init, known, list_, matrix, merge, report, run, show),
+    *(bench, check, compare, completion, doctor, explain, export, history, init, known, list_, matrix, merge, report),
+    *(run, show),
 )
 for command in _COMMANDS:
     main.add_command(command)
