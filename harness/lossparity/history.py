@@ -17,10 +17,7 @@ from lossparity.record import Record, Result, read
 from lossparity.series import History, Point, Series, Since, Used
 from lossparity.versions import Seen, natural, seen
 
-__all__ = ["ORDERS", "history"]
-
-ORDERS = ("version", "date")
-"""What points can be in the order of."""
+__all__ = ["history"]
 
 _FEW = 20  # results that are named of one kind of change
 _QUANTILES = 100
@@ -38,10 +35,11 @@ class _Run:
 
 
 def history(paths: Iterable[Path], by: str, globs: Sequence[str] = ()) -> History:
-    """Read records, and those in folders and below, and put the runs of each backend in the order of `by`.
+    """Read records, and those in folders and below, and put the runs of each backend in order.
 
-    `globs` say which backends, by the names of their series. What is no whole record of a run is left out, with the
-    reason. UsageError for a file that was named and is no record; UnavailableError where nothing is left.
+    `by` is version or date. `globs` say which backends, by the names of their series. What is no whole record of a run
+    is left out, with the reason. UsageError for a file that was named and is no record; UnavailableError where nothing
+    is left.
     """
     runs: dict[str, list[_Run]] = {}
     left_out: list[str] = []

@@ -58,7 +58,7 @@ def render(history: History) -> str:
         absent = str(reason)
     return template("history.html.j2").render(
         history=history,
-        sentence=f"{sum(len(one.rows) for one in tables)} runs of {len(tables)} backends, by {history.by}",
+        sentence=_sentence(history),
         tables=tables,
         figures=list(zip(figures, drawn, strict=True)),
         absent=absent,
@@ -68,6 +68,11 @@ def render(history: History) -> str:
         policy=f"default-src 'none'; img-src data:; style-src {hashed(style)}; "
         f"script-src {hashed(theme)} {hashed(script)}",
     )
+
+
+def _sentence(history: History) -> str:
+    runs, backends = sum(len(one.points) for one in history.series), len(history.series)
+    return f"{runs} run{'s' * (runs != 1)} of {backends} backend{'s' * (backends != 1)}, by {history.by}"
 
 
 def _table(series: Series, by: str) -> _Table:
