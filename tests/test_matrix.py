@@ -19,7 +19,7 @@ from lossparity.matrix import environments
 from lossparity.matrix.cells import Cell, read
 from lossparity.matrix.commands import Commands
 from lossparity.record import read as record
-from test_endings import HEARING, suite, until
+from test_endings import HEARING, TIMED, suite, until
 from test_faults import registered, vanished
 from test_registry import distribution
 
@@ -280,6 +280,61 @@ def releasing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: list[str])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(__file__).parent)]))
     releases(tmp_path, monkeypatch, "0.9", *(f"1.{n}" for n in range(16)), "2.0", "2.1rc1")
     return built
+
+
+TIMES = ("framework: math, versions: ['1.0', '1.9'], backends: [math]",)
+
+
+def timing(folder: Path, *entries: str) -> Path:
+    """Write a matrix that times the releases of `math`, and cases of which two are timed."""
+    path = written(folder, *entries)
+    path.write_text(path.read_text().replace("about: It.\n", "about: It.\ntimes: [math]\n"))
+    judged = "  - id: judged\n    clause: S1\n    operation: softmax\n    formats: [float64]\n    logits: [[1, 2, 3]]\n"
+    (folder / "mine.yaml").write_text(TIMED + judged)
+    return path
+
+
+def test_versions_are_timed_side_by_side_in_one_cell(
+    tmp_path: Path, releasing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # beside which nothing is timed
+    words = ("matrix", "run", str(timing(tmp_path, *TIMES)), "--cases", "mine.yaml", "-o", "out")
+    assert "math@times: to build and run  (side by side: 1.0, 1.9)" in lossparity(*words, "--dry-run").stdout
+    result = lossparity(*words, "-j", "2")
+    assert result.exit_code == 0, result.stderr
+    assert "3 of 3: math@times: environment was there" in result.stderr, "when all others are over"
+    assert sorted(releasing) == ["math@1.0", "math@1.9"]
+    merged = record(Path("out/matrix.jsonl"))
+    assert {one.backend for one in merged.speeds if one.median} == {"math@1.0", "math@1.9"}
+    assert {one.case for one in merged.speeds} == {"mine/first", "mine/second"}
+    assert {one.job for one in merged.speeds} == {one.id for one in merged.jobs} and len(merged.jobs) == 1
+    assert {one.against for one in merged.ratios} == {"math@1.0"}, "the first release"
+    assert lossparity(*words).stderr.count("finished before") == 3
+
+
+def test_what_differs_in_more_than_its_version_is_timed_apart(tmp_path: Path) -> None:
+    entry = "framework: jax, versions: ['0.4.30', '0.7.2'], threads: [1, 2], backends: [jax, 'jax+jit', 'jax.*']"
+    path = timing(tmp_path, entry)
+    path.write_text(path.read_text().replace("times: [math]", "times: [jax]"))
+    *judged, one, two = read(path).cells
+    assert (one.name, two.name) == ("jax@times,threads-1", "jax@times,threads-2")
+    assert (len(judged), one.beside) == (4, tuple(cell for cell in judged if cell.threads == 1))
+    assert one.backends == ("jax", "jax+jit"), "libraries on it have times of their own"
+
+
+def test_times_without_a_release_of_it_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown framework 'math'"):
+        read(timing(tmp_path, NUMPY))
+
+
+def test_times_of_releases_one_of_which_is_unavailable_are_too(tmp_path: Path, releasing: list[str]) -> None:
+    path = timing(tmp_path, TIMES[0].replace("1.9", "0.0.1"))
+    result = lossparity("matrix", "run", str(path), "--cases", "mine.yaml", "-o", "out")
+    assert (result.exit_code, len(releasing)) == (3, 3)
+    assert "math@times: unavailable: math@0.0.1 cannot be installed" in result.stderr
+    footer = record(Path("out/matrix.jsonl")).footer
+    assert footer is not None
+    assert [(one.what, one.checks) for one in footer.not_tested if "times" in one.what] == [("math@times", 2)]
 
 
 BISECT = ("matrix", "bisect", "--framework", "math", "--check", "worked-example/softmax/float64@math", "-o", "out")

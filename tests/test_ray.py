@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lossparity.matrix import environments
-from lossparity.matrix.cells import read
+from lossparity.matrix import environments, on_ray
+from lossparity.matrix.cells import Cell, read
 from lossparity.matrix.commands import Commands
 from lossparity.record import Record
 from lossparity.record import read as record
@@ -143,6 +145,19 @@ def test_resources_that_no_node_has_are_said(tmp_path: Path, here: Path, cluster
     process.terminate()
     process.communicate(timeout=60)
     assert "no node of the cluster has CPU 1, TPU 4 for numpy@0.0.1; it waits for one" in line
+
+
+def test_times_take_a_whole_node() -> None:
+    nodes = [{"Alive": number < 9, "Resources": {"CPU": float(number)}} for number in (2, 8, 9)]
+    ray = types.SimpleNamespace(nodes=lambda: nodes)
+    cell = Cell("jax", "1.0", (), "", "cpu", 4, ("jax",))
+    assert on_ray.needs(ray, cell)["num_cpus"] == 4
+    assert on_ray.needs(ray, replace(cell, beside=(cell,)))["num_cpus"] == 8, "of those that are there"
+    assert on_ray.needs(ray, replace(cell, device="cuda", resources=(("big", 1.0),))) == {
+        "num_cpus": 4,
+        "num_gpus": 1,
+        "resources": {"big": 1.0},
+    }
 
 
 def test_ray_is_imported_by_its_executor_alone(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ _HEAD = ("version", "started", "pass", "weak", "other", "bound used: half, 99 %,
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True), metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option("-b", "--backend", "globs", multiple=True, metavar="GLOB", help="Only these, by name; repeatable.")
 @click.option(
     "--by",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lossparity.matrix.bisecting import Bisected
     from lossparity.matrix.running import Finished
     from lossparity.merging import Merged
+    from lossparity.model import Case
 
 _DAY = 86_400.0
 _GOES_ON = "the same command goes on with the cells that are left"
@@ -86,7 +87,11 @@ def run(
         return
     given = _words({"--case": globs, "--format": formats, "--cases": _places(paths)})
     given += ["--timeout", f"{timeout:g}"]
-    plan = running.Plan(chosen, select(load(paths), globs, formats), formats, output, given, jobs, _command())
+    timed = _timed(paths, formats) if any(cell.beside for cell in chosen.cells) else ()
+    if not timed:
+        chosen = replace(chosen, cells=tuple(cell for cell in chosen.cells if not cell.beside))
+    cases = select(load(paths), globs, formats)
+    plan = running.Plan(chosen, cases, formats, output, given, jobs, _command(), timed)
     if dry_run:
         for line in planned(plan):
             click.echo(line)
@@ -147,6 +152,14 @@ def _write(merged: Merged, output: Path) -> None:
     click.echo(f"page:   {page(path, output / 'matrix.html')}")
 
 
+def _timed(paths: Sequence[Path], formats: Sequence[str]) -> tuple[Case, ...]:
+    """Return the cases that are timed; --case is about those that are judged."""
+    from lossparity import suite
+
+    every = (case for one in suite.load(list(paths) or [suite.built_in()], timed=True) for case in one.cases)
+    return tuple(case for case in every if not formats or set(formats) & set(case.formats))
+
+
 def _words(options_: Mapping[str, Sequence[str]]) -> list[str]:
     return [word for name, values in options_.items() for value in values for word in (name, value)]
 
@@ -159,7 +172,7 @@ def _places(paths: Sequence[Path]) -> list[str]:
 def _said(one: Finished) -> str:
     if one.unavailable:
         return f"{one.cell.name}: unavailable: {one.unavailable}"
-    counts = ", ".join(f"{n} {verdict}" for verdict, n in one.results.items())
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in one.results.items()) or f"{len(one.record.speeds)} times"
     if one.before:
         return f"{one.cell.name}: finished before; {counts}"
     built = "environment was there" if one.built is None else f"built in {one.built:.0f} s"

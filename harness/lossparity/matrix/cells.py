@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class Cell:
     `python` is a version such as `3.11`, empty for the Python that runs lossparity; `threads` is 0 where nobody says.
     `resources` are what a node of a cluster must have for it, by Ray's names.
     `label` is what tells it apart from other cells of its matrix beside version and device.
+    A cell of which `beside` is not empty judges nothing: it times the versions of those cells side by side.
     """
 
     framework: str
@@ -51,6 +52,7 @@ class Cell:
     backends: tuple[str, ...]
     resources: tuple[tuple[str, float], ...] = ()
     label: str = ""
+    beside: tuple[Cell, ...] = ()
 
     @property
     def name(self) -> str:
@@ -90,7 +92,7 @@ class Matrix:
 def read(path: Path) -> Matrix:
     """Read a matrix file; UsageError, with file:line:column, for what is not one."""
     try:
-        entries = fields(compose(_decoded(path)), "a matrix file", ("matrix", "about", "environments"), ())
+        entries = fields(compose(_decoded(path)), "a matrix file", ("matrix", "about", "environments"), ("times",))
         name = _word(entries["matrix"], "matrix")
         found = [(node, cell) for node in listing(entries["environments"], "environments") for cell in _cells(node)]
         cells: dict[str, Cell] = {}
@@ -98,6 +100,7 @@ def read(path: Path) -> Matrix:
             if cell.name in cells:
                 raise CaseError(node, f"the cell {cell.name} is there twice")
             cells[cell.name] = cell
+        cells |= {one.name: one for node in _listed(entries, "times") for one in _timed(node, list(cells.values()))}
         if len(cells) > _MOST:
             raise CaseError(entries["environments"], f"{len(cells)} cells; {_MOST} are the most", "divide the matrix")
         return Matrix(name, text(entries["about"], "about"), tuple(cells.values()))
@@ -118,6 +121,20 @@ def _labelled(cells: list[Cell]) -> list[Cell]:
         )
         for cell in cells
     ]
+
+
+def _timed(node: Node, cells: list[Cell]) -> Iterator[Cell]:
+    """Yield the cells that time a framework: one for all its versions that are alike in device, Python and threads."""
+    framework = choice(node, "times", dict.fromkeys(cell.framework for cell in cells), "framework")
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        if cell.framework == framework and not cell.beside:
+            groups.setdefault((cell.device, cell.label), []).append(cell)
+    for alike in groups.values():
+        # Libraries on it have times of their own; what is compared here is the framework.
+        backends = tuple(name for name in alike[0].backends if "." not in name) or (framework,)
+        changed = {"version": "times", "requirements": (), "backends": backends, "beside": tuple(alike)}
+        yield replace(alike[0], **changed)  # type: ignore[arg-type]
 
 
 def _decoded(path: Path) -> str:

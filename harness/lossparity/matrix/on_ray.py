@@ -24,7 +24,7 @@ from lossparity.matrix.commands import Commands
 from lossparity.matrix.running import Finished, Plan, finished, judged, lost
 from lossparity.suite import digest
 
-__all__ = ["run"]
+__all__ = ["needs", "run"]
 
 _RETRIES = 3
 _FILES = ("run.jsonl", "log.txt", "cell.json")
@@ -56,7 +56,7 @@ def run(plan: Plan, told: Callable[[Finished], None], warned: Callable[[str], No
         for reason in dict.fromkeys(filter(None, (_unfit(ray, cell) for cell in waiting))):
             warned(reason)
         task = ray.remote(max_retries=_RETRIES)(_work)
-        left = [(cell, task.options(name=cell.name, **_needs(cell)).remote(_alone(plan, cell))) for cell in waiting]
+        left = [(cell, task.options(name=cell.name, **needs(ray, cell)).remote(_alone(plan, cell))) for cell in waiting]
         # Futures, as `ray.wait` makes of a signal that is heard there a KeyboardInterrupt that does not know which.
         futures = {reference.future(): cell for cell, reference in left}
         try:
@@ -91,18 +91,19 @@ def _cluster() -> Iterator[Any]:
         ray.shutdown()
 
 
-def _needs(cell: Cell) -> dict[str, Any]:
-    """Return what of a node a task of this cell takes, as Ray's options."""
+def needs(ray: Any, cell: Cell) -> dict[str, Any]:
+    """Return what of a node a task of this cell takes, as Ray's options; times take all of the largest there is."""
     wanted = dict(cell.resources)
-    cpus = wanted.pop("CPU", cell.threads or 1)
+    whole = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+    cpus = wanted.pop("CPU", whole if cell.beside and whole else cell.threads or 1)
     gpus = wanted.pop("GPU", 1 if cell.device.startswith(("cuda", "gpu")) else 0)
     return {"num_cpus": cpus, "num_gpus": gpus, "resources": wanted}
 
 
 def _unfit(ray: Any, cell: Cell) -> str:
     """Say that no node there is can take a cell; one that comes later may."""
-    needs = _needs(cell)
-    wanted = {"CPU": needs["num_cpus"], "GPU": needs["num_gpus"], **needs["resources"]}
+    taken = needs(ray, cell)
+    wanted = {"CPU": taken["num_cpus"], "GPU": taken["num_gpus"], **taken["resources"]}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(all(node.get(name, 0) >= number for name, number in wanted.items()) for node in nodes):
         return ""
@@ -153,7 +154,7 @@ def _brought(ray: Any, plan: Plan, cell: Cell, future: Future[_Left]) -> Finishe
     if left.unavailable:
         return lost(plan, cell, left.unavailable)
     one = finished(plan, cell)
-    if one is None or one.record.header.suite_hash != digest(plan.cases):
+    if one is None or one.record.header.suite_hash != digest(plan.asked(cell)):
         hint = "the files of --cases must be the same at the same path on every node"
         raise UsageError(f"{cell.name} was not run on these cases", hint=hint, where=str(folder))
     return replace(one, before=False, built=left.built, seconds=left.seconds)

@@ -25,12 +25,14 @@ def planned(plan: Plan) -> Iterator[str]:
     to_build: dict[str, Cell] = {}
     to_run = 0
     for cell in plan.matrix.cells:
-        over, own = finished(plan, cell), built(cell)
+        over = finished(plan, cell)
+        own = all(built(one) for one in cell.beside or (cell,))
         to_run += over is None
-        if own is None and over is None:
+        if not own and not over and not cell.beside:
             to_build[cell.environment] = cell
         state = "finished" if over else "to run" if own else "to build and run"
-        yield f"{cell.name}: {state}  ({' '.join(cell.requirements)})"
+        of = " ".join(cell.requirements) or f"side by side: {', '.join(one.version for one in cell.beside)}"
+        yield f"{cell.name}: {state}  ({of})"
     environments = f"{len(to_build)} environments to build, by {installer()}"
     yield f"{to_run} of {len(plan.matrix.cells)} cells to run; {environments}"
     known = _known(kept())
