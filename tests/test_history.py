@@ -56,7 +56,8 @@ def test_points_are_by_version_as_people_count_or_by_date(folder: Path) -> None:
 
 def test_each_says_what_changed_since_the_one_before(folder: Path) -> None:
     first, second, third = history([folder], "version").series[0].points
-    assert first.since == ()
+    assert first.since is None
+    assert second.since and third.since
     assert [(one.said, one.count, one.results) for one in second.since] == [
         ("choosing otherwise", 1, ("y/float32@jax#value",))
     ]
@@ -70,6 +71,7 @@ def test_another_lossparity_or_suite_is_said(folder: Path) -> None:
     put(folder / "d/run.jsonl", dated(record("0.11.0", result()), "2026-05-01", suite_hash="other", lossparity="9"))
     last = history([folder], "version").series[0].points[-1]
     assert last.apart == ("lossparity 0 → 9", "suite hash → other")
+    assert last.since
     assert (last.lossparity, last.since[0].said, last.since[0].count) == ("9", "removed", 1)
 
 
@@ -172,6 +174,17 @@ def test_times_are_those_of_their_job(tmp_path: Path) -> None:
     (panel,) = figure.spec["concat"]
     assert len({value["one"] for value in panel["data"]["values"]}) == 2, "no line joins two jobs"
     assert [cells[1].text for _, cells in figure.rows] == ["2.00 s", "3.00 s"]
+
+
+def test_a_record_of_times_alone_removes_nothing(folder: Path) -> None:
+    alone = timed(dated(record("0.5.0"), "2026-05-01"), "one", 1.0)
+    put(folder / "speed.jsonl", replace(alone, cases=[]))
+    found = history([folder], "version")
+    first, second, third, _ = found.series[0].points
+    assert (second.version, second.since, second.passing) == ("0.5.0", None, {})
+    assert first.version == "0.4.30" and [one.said for one in third.since or ()] == ["choosing otherwise"]
+    (figure,) = (one for one in courses(found.series, "version") if one.id == "history-results")
+    assert [names[1] for names, _ in figure.rows] == ["0.4.30", "0.7.2", "0.10.2"]
 
 
 def point(version: str, started: str) -> Point:

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from math import isfinite
 from pathlib import Path
 
-from lossparity.changes import KINDS, compare
+from lossparity.changes import KINDS, Change, compare
 from lossparity.errors import UnavailableError, UsageError
 from lossparity.model import Verdict
 from lossparity.record import Record, Result, read
@@ -108,8 +108,13 @@ def _points(runs: Iterable[_Run], by: str) -> tuple[Point, ...]:
         version, started = natural(run.version), run.record.header.started
         return (version, started, run.path) if by == "version" else (started, version, run.path)
 
-    ordered = sorted(runs, key=place)
-    return tuple(_point(run, before) for run, before in zip(ordered, [None, *ordered], strict=False))
+    before: _Run | None = None
+    points: list[Point] = []
+    for run in sorted(runs, key=place):
+        judges = bool(run.record.results)
+        points.append(_point(run, before if judges else None))
+        before = run if judges else before  # of times alone nothing is compared
+    return tuple(points)
 
 
 def _point(run: _Run, before: _Run | None) -> Point:
@@ -120,9 +125,6 @@ def _point(run: _Run, before: _Run | None) -> Point:
             choices.setdefault(one.clause, Counter())[one.choice] += 1
     verdicts = Counter(one.verdict for one in results)
     found = compare(before.record, run.record, {before.name: run.name}) if before else None
-    changes: dict[str, list[str]] = {}
-    for change in found.changes if found else ():
-        changes.setdefault(change.kind, []).append(change.key)
     return Point(
         run.version,
         header.started,
@@ -133,9 +135,16 @@ def _point(run: _Run, before: _Run | None) -> Point:
         _used(results),
         choices,
         _times(run),
-        tuple(Since(KINDS[kind].said, len(keys), tuple(keys[:_FEW])) for kind, keys in changes.items()),
+        _since(found.changes) if found else None,
         tuple(f"{name} {was} → {now}" for name, (was, now) in found.headers.items()) if found else (),
     )
+
+
+def _since(changes: Iterable[Change]) -> tuple[Since, ...]:
+    kinds: dict[str, list[str]] = {}
+    for change in changes:
+        kinds.setdefault(change.kind, []).append(change.key)
+    return tuple(Since(KINDS[kind].said, len(keys), tuple(keys[:_FEW])) for kind, keys in kinds.items())
 
 
 def _used(results: Iterable[Result]) -> Used | None:

@@ -32,8 +32,9 @@ class Point:
 
     `version` is the framework's, with that of the library on it; `started` is in ISO 8601, `record` the file. `passing`
     counts passes by grade, `others` the results with another verdict by that. `choices` are by clause what it chose, at
-    how many checks; `times` by `case/format#pass` the job and the median seconds. `since` is empty at the first point;
-    `apart` says what makes it hard to compare with the one before: another lossparity, or another suite.
+    how many checks; `times` by `case/format#pass` the job and the median seconds. `since` is None at the first point,
+    and at one of times alone; `apart` says what makes it hard to compare with the one before that was judged: another
+    lossparity, or another suite.
     """
 
     version: str
@@ -45,7 +46,7 @@ class Point:
     used: Used | None
     choices: Mapping[str, Mapping[str, int]]
     times: Mapping[str, tuple[str, float]]
-    since: tuple[Since, ...] = ()
+    since: tuple[Since, ...] | None = None
     apart: tuple[str, ...] = ()
 
 

@@ -66,14 +66,12 @@ def _told(series: Series) -> Iterator[str]:
     rows = [_HEAD, *map(_row, series.points)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     yield f"{series.name}: {len(series.points)} run{'s' * (len(series.points) != 1)}"
-    for number, row in enumerate(rows):
+    for row, point in zip(rows, [None, *series.points], strict=True):
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        if number > 1:
-            point = series.points[number - 1]
+        if point and point.since is not None:
             changes = [f"{one.count} {one.said}" for one in point.since]
-            yield from wrapped(
-                f"since the one before: {', '.join([*point.apart, *changes]) or 'nothing'}", "      ", "    "
-            )
+            said = ", ".join([*point.apart, *changes]) or "nothing"
+            yield from wrapped(f"since the one before: {said}", "      ", "    ")
 
 
 def _row(point: Point) -> tuple[str, ...]:

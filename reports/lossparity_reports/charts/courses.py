@@ -58,6 +58,8 @@ def _results(named: _Named) -> Figure | None:
     kinds = (*_GRADES, "known", _FAILING)
     for series, names in named:
         for point, name in zip(series.points, names, strict=True):
+            if not point.passing and not point.others:  # of times alone
+                continue
             counts = Counter({grade: point.passing.get(grade, 0) for grade in _GRADES})
             counts["known"] = point.others.get("known", 0)
             counts[_FAILING] = sum(point.others.get(one, 0) for one in ("fail", "error", "crash", "timeout"))
